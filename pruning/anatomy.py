@@ -1,0 +1,99 @@
+"""Anatomy: which heads, neurons and layers a model has, and what can be done with each. Values only, no torch."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from typing import Literal
+
+from pruning.masks import HeadId
+
+Support = Literal["prune", "gate", "none"]
+
+
+@dataclass(frozen=True)
+class AttentionSite:
+    """One attention module.
+
+    Attributes:
+        index: Position among the model's sites, in the order in which a forward pass reaches them.
+        name: Path of the attention module from the top of the model.
+        projection: Path of the linear layer whose input holds the heads side by side.
+        kind: ``encoder self``, ``decoder self``, ``decoder cross``, ….
+        heads: Number of query heads.
+        kv_heads: Number of key-value heads (fewer than ``heads`` under grouped-query attention).
+        head_dim: Width of one head in the projection's input.
+        support: What can be done with its heads.
+        reason: Why not more, in words; empty when nothing is missing.
+    """
+
+    index: int
+    name: str
+    projection: str
+    kind: str
+    heads: int
+    kv_heads: int
+    head_dim: int
+    support: Support = "gate"
+    reason: str = ""
+
+
+@dataclass(frozen=True)
+class MLPSite:
+    """One feed-forward block: ``neurons`` inputs of the linear layer ``projection``."""
+
+    index: int
+    name: str
+    projection: str
+    neurons: int
+    support: Support = "gate"
+    reason: str = ""
+
+
+@dataclass(frozen=True)
+class Layer:
+    """One residual layer of a stack, with the attention sites and feed-forward blocks inside it."""
+
+    index: int
+    name: str
+    sites: tuple[int, ...] = ()
+    blocks: tuple[int, ...] = ()
+    support: Support = "gate"
+    reason: str = ""
+
+
+@dataclass(frozen=True)
+class Anatomy:
+    """Everything in a model that can be removed.
+
+    Attributes:
+        parameters: Number of distinct parameters.
+        macs: Multiply-accumulate operations of one forward pass over the dry-run input.
+        macs_input: What that input was, in words.
+        support: The best level that every site reaches; ``none`` when there is no site.
+        reason: Why not more, in words.
+    """
+
+    sites: tuple[AttentionSite, ...]
+    blocks: tuple[MLPSite, ...]
+    layers: tuple[Layer, ...]
+    parameters: int
+    macs: int
+    macs_input: str
+    support: Support
+    reason: str = ""
+
+    @property
+    def heads_per_site(self) -> tuple[int, ...]:
+        return tuple(site.heads for site in self.sites)
+
+    @property
+    def total_heads(self) -> int:
+        return sum(self.heads_per_site)
+
+    def head_ids(self) -> Iterator[HeadId]:
+        """Every head, site by site."""
+        return (HeadId(site.index, head) for site in self.sites for head in range(site.heads))
+
+    def to_json(self) -> dict[str, object]:
+        return asdict(self)

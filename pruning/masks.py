@@ -1,0 +1,251 @@
+"""Masks: which heads, neurons and layers are removed. Pure Python, immutable, hashable."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import json
+import re
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
+
+from pruning.errors import MaskError
+
+if TYPE_CHECKING:
+    from pruning.anatomy import Anatomy
+
+FILE_VERSION = 1
+LARGEST_INDEX = 1 << 24  # bounds what a hostile link or file can make us build
+LARGEST_COUNT = 1 << 20
+
+
+class HeadId(NamedTuple):
+    """One attention head: the index of its site and its own index inside the site, both from 0."""
+
+    site: int
+    head: int
+
+    def __str__(self) -> str:
+        return f"{self.site}:{self.head}"
+
+
+class NeuronId(NamedTuple):
+    """One neuron: the index of its feed-forward block and its own index inside the block, both from 0."""
+
+    block: int
+    neuron: int
+
+    def __str__(self) -> str:
+        return f"{self.block}:{self.neuron}"
+
+
+@dataclass(frozen=True)
+class Mask:
+    """What is removed from a model, in the coordinates of the original model.
+
+    A mask is a set: ``|``, ``&``, ``-`` and ``^`` work on heads, neurons and layers alike, and the empty mask
+    leaves the model as it is.
+
+    Raises:
+        MaskError: An index is negative, not a whole number, or far beyond any model.
+    """
+
+    heads: frozenset[HeadId] = field(default_factory=frozenset)
+    neurons: frozenset[NeuronId] = field(default_factory=frozenset)
+    layers: frozenset[int] = field(default_factory=frozenset)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "heads", frozenset(HeadId(*map(_index, pair)) for pair in self.heads))
+        object.__setattr__(self, "neurons", frozenset(NeuronId(*map(_index, pair)) for pair in self.neurons))
+        object.__setattr__(self, "layers", frozenset(map(_index, self.layers)))
+
+    def __bool__(self) -> bool:
+        return bool(self.heads or self.neurons or self.layers)
+
+    def __or__(self, other: Mask) -> Mask:
+        return Mask(self.heads | other.heads, self.neurons | other.neurons, self.layers | other.layers)
+
+    def __and__(self, other: Mask) -> Mask:
+        return Mask(self.heads & other.heads, self.neurons & other.neurons, self.layers & other.layers)
+
+    def __sub__(self, other: Mask) -> Mask:
+        return Mask(self.heads - other.heads, self.neurons - other.neurons, self.layers - other.layers)
+
+    def __xor__(self, other: Mask) -> Mask:
+        return Mask(self.heads ^ other.heads, self.neurons ^ other.neurons, self.layers ^ other.layers)
+
+    def check(self, anatomy: Anatomy) -> Mask:
+        """Return this mask if everything that it removes exists in the model.
+
+        Raises:
+            MaskError: Names the first thing that does not exist and what does.
+        """
+        for site, head in sorted(self.heads):
+            if site >= len(anatomy.sites):
+                raise MaskError(f"head {site}:{head} does not exist: the model has {_span(len(anatomy.sites), 'site')}")
+            if head >= anatomy.sites[site].heads:
+                what = f"site {site} ({anatomy.sites[site].name}) has {_span(anatomy.sites[site].heads, 'head')}"
+                raise MaskError(f"head {site}:{head} does not exist: {what}")
+        for block, neuron in sorted(self.neurons):
+            if block >= len(anatomy.blocks) or neuron >= anatomy.blocks[block].neurons:
+                raise MaskError(f"neuron {block}:{neuron} does not exist in this model")
+        for layer in sorted(self.layers):
+            if layer >= len(anatomy.layers):
+                raise MaskError(f"layer {layer} does not exist: the model has {_span(len(anatomy.layers), 'layer')}")
+        return self
+
+    # Files -----------------------------------------------------------------------------------------------------
+
+    def to_json(self) -> dict[str, object]:
+        """The mask file: ``{"version": 1, "heads": [[site, head], …], "neurons": {"block": [i, …]}, "layers": […]}``."""
+        neurons: dict[str, list[int]] = {}
+        for block, neuron in sorted(self.neurons):
+            neurons.setdefault(str(block), []).append(neuron)
+        heads = [list(pair) for pair in sorted(self.heads)]
+        return {"version": FILE_VERSION, "heads": heads, "neurons": neurons, "layers": sorted(self.layers)}
+
+    @classmethod
+    def from_json(cls, value: object) -> Mask:
+        """Read a mask, or the mask inside a plan.
+
+        Raises:
+            MaskError: The value is not a mask of a version that this program knows.
+        """
+        if isinstance(value, dict) and isinstance(value.get("mask"), dict):
+            value = value["mask"]
+        if not isinstance(value, dict) or not {"heads", "neurons", "layers"} & value.keys():
+            raise MaskError('a mask is an object with "heads", "neurons" or "layers"')
+        if value.get("version", FILE_VERSION) != FILE_VERSION:
+            raise MaskError(f"the mask has version {value['version']!r}, but this program reads version {FILE_VERSION}")
+        try:
+            neurons = [(int(block), i) for block, row in dict(value.get("neurons") or {}).items() for i in row]
+            return cls(
+                frozenset(tuple(pair) for pair in value.get("heads") or []),
+                frozenset(neurons),
+                frozenset(value.get("layers") or []),
+            )
+        except (TypeError, ValueError) as error:
+            raise MaskError(f"the mask cannot be read: {error}") from error
+
+    @classmethod
+    def read(cls, path: str | Path) -> Mask:
+        """Read a mask file or a plan file.
+
+        Raises:
+            MaskError: The file is missing, is not JSON, or holds no mask.
+        """
+        try:
+            return cls.from_json(json.loads(Path(path).read_text(encoding="utf-8")))
+        except OSError as error:
+            raise MaskError(f"the mask file {path} cannot be read: {error.strerror}") from error
+        except ValueError as error:
+            raise MaskError(f"the mask file {path} is not JSON: {error}") from error
+
+    # Short forms -----------------------------------------------------------------------------------------------
+
+    @classmethod
+    def parse_heads(cls, text: str) -> Mask:
+        """Read heads as people type them: ``"0:3,2:5"`` (site:head) or ``"1:0-3"`` for a run.
+
+        Raises:
+            MaskError: Names the part that cannot be read.
+        """
+        heads = set()
+        for part in re.split(r"[,\s]+", text.strip()):
+            match = re.fullmatch(r"(\d+):(\d+)(?:-(\d+))?", part)
+            if part and not match:
+                raise MaskError(f'{part!r} is not a head: write site:head, like "0:3,2:5" or "1:0-3"')
+            if match:
+                site, first, last = int(match[1]), int(match[2]), int(match[3] or match[2])
+                if last < first or last - first > LARGEST_COUNT:
+                    raise MaskError(f"{part!r} is not a run of heads: the last must not be below the first")
+                heads |= {HeadId(site, head) for head in range(first, last + 1)}
+        return cls(frozenset(heads))
+
+    def format_heads(self) -> str:
+        """The inverse of `parse_heads`, without runs."""
+        return ",".join(map(str, sorted(self.heads)))
+
+    def to_code(self) -> str:
+        """A short code for links, safe in URLs: three parts (heads, neurons, layers), empty ones left out at the end."""
+        parts = [_pack(sorted(self.heads)), _pack(sorted(self.neurons)), _pack((0, i) for i in sorted(self.layers))]
+        return ".".join(parts).rstrip(".")
+
+    @classmethod
+    def from_code(cls, code: str) -> Mask:
+        """Read a code made by `to_code`.
+
+        Raises:
+            MaskError: The code is damaged.
+        """
+        parts = code.split(".")
+        if len(parts) > 3:
+            raise MaskError("the mask code in the link is damaged")
+        heads, neurons, layers = (list(_unpack(part)) for part in [*parts, "", "", ""][:3])
+        return cls(frozenset(heads), frozenset(neurons), frozenset(i for _, i in layers))
+
+
+def _index(value: object) -> int:
+    if isinstance(value, bool) or not hasattr(value, "__index__") or not 0 <= int(value) <= LARGEST_INDEX:  # type: ignore[call-overload]
+        raise MaskError(f"{value!r} is not an index: whole numbers from 0 are")
+    return int(value)  # type: ignore[call-overload]
+
+
+def _span(count: int, noun: str) -> str:
+    return f"{count} {noun}{'s' if count != 1 else ''}" + (f" (0 to {count - 1})" if count else "")
+
+
+def _pack(pairs: Iterable[tuple[int, int]]) -> str:
+    """Delta-coded variable-length integers in URL-safe base64: about one and a half characters a head."""
+    data, row, column = bytearray(), 0, -1
+    for group, index in pairs:
+        step = group - row
+        delta = index - (column if not step else -1) - 1
+        for number in ([1 + 2 * (step - 1), delta] if step else [2 * delta]):
+            data += _varint(number)
+        row, column = group, index
+    return base64.urlsafe_b64encode(bytes(data)).decode().rstrip("=")
+
+
+def _unpack(text: str) -> Iterator[tuple[int, int]]:
+    try:
+        data = base64.b64decode(text + "=" * (-len(text) % 4), altchars=b"-_", validate=True)
+    except (binascii.Error, ValueError) as error:
+        raise MaskError("the mask code in the link is damaged") from error
+    row, column, numbers, count = 0, -1, _varints(data), 0
+    for number in numbers:
+        if number % 2:
+            row, column = row + (number - 1) // 2 + 1, -1
+            try:
+                number = 2 * next(numbers)
+            except StopIteration:
+                raise MaskError("the mask code in the link is cut short") from None
+        column += number // 2 + 1
+        count += 1
+        if count > LARGEST_COUNT:
+            raise MaskError("the mask code in the link is too long")
+        yield row, column
+
+
+def _varint(number: int) -> bytes:
+    data = bytearray()
+    while number > 0x7F:
+        data.append(number & 0x7F | 0x80)
+        number >>= 7
+    return bytes([*data, number])
+
+
+def _varints(data: bytes) -> Iterator[int]:
+    number, shift = 0, 0
+    for byte in data:
+        number |= (byte & 0x7F) << shift
+        shift += 7
+        if shift > 35:
+            raise MaskError("the mask code in the link is damaged")
+        if not byte & 0x80:
+            yield number
+            number, shift = 0, 0
+    if shift:
+        raise MaskError("the mask code in the link is cut short")
