@@ -1,7 +1,8 @@
 """Watching attention: queries, keys, values and outputs of every call, without touching the model.
 
 transformers routes the attention of most models through one lookup, ``AttentionInterface.get_interface``. It is wrapped
-once for the process, does nothing by itself, and hands each call to the observer of the current context, if there is one.
+once for the process, does nothing by itself, and hands each call to the observer of the
+current context, if there is one.
 The implementation's name stays as it is, so the model goes on building the attention mask that belongs to it.
 """
 

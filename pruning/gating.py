@@ -54,7 +54,8 @@ class LayerSlot(Slot):
             return None
         x = args[0] if args else kwargs["hidden_states"]
         y = output if isinstance(output, Tensor) else output[0]
-        y = x + _expand(gate, y) * (y - x)
+        gate = _expand(gate, y)
+        y = gate * y + (1 - gate) * x  # exact where the gate is 1
         return y if isinstance(output, Tensor) else (y, *output[1:])
 
 
@@ -68,7 +69,7 @@ def _gate_of(slot: Slot) -> Tensor | None:
 
 
 def _expand(gate: Tensor, x: Tensor) -> Tensor:
-    """Give ``gate`` the shape that multiplies ``x``; rows that belong to one example (windows, tokens) follow each other."""
+    """Give ``gate`` the shape that multiplies ``x``; rows that belong to one example (windows, tokens) are adjacent."""
     gate = gate.to(x.dtype)
     if gate.dim() == 1:
         return gate

@@ -99,7 +99,7 @@ class Mask:
     # Files -----------------------------------------------------------------------------------------------------
 
     def to_json(self) -> dict[str, object]:
-        """The mask file: ``{"version": 1, "heads": [[site, head], …], "neurons": {"block": [i, …]}, "layers": […]}``."""
+        """A mask file: ``{"version": 1, "heads": [[site, head], …], "neurons": {"block": [i, …]}, "layers": […]}``."""
         neurons: dict[str, list[int]] = {}
         for block, neuron in sorted(self.neurons):
             neurons.setdefault(str(block), []).append(neuron)
@@ -169,7 +169,7 @@ class Mask:
         return ",".join(map(str, sorted(self.heads)))
 
     def to_code(self) -> str:
-        """A short code for links, safe in URLs: three parts (heads, neurons, layers), empty ones left out at the end."""
+        """A short code for links, safe in URLs: heads, neurons, layers; empty parts at the end are left out."""
         parts = [_pack(sorted(self.heads)), _pack(sorted(self.neurons)), _pack((0, i) for i in sorted(self.layers))]
         return ".".join(parts).rstrip(".")
 

@@ -1,0 +1,48 @@
+"""Headroom's engine: find, gate, score and evaluate the attention heads of a transformer.
+
+Importing this package imports no torch: its names are loaded when they are first used.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import Any
+
+__version__ = "0.1.0"
+
+_HOMES = {
+    "Anatomy": "anatomy",
+    "Cancelled": "errors",
+    "Comparison": "evaluation",
+    "DataError": "errors",
+    "DataSpec": "data",
+    "Dataset": "data",
+    "Evaluation": "evaluation",
+    "HeadId": "masks",
+    "ImportanceMap": "importance",
+    "LoadedModel": "models",
+    "Mask": "masks",
+    "MaskError": "errors",
+    "ModelError": "errors",
+    "ModelSpec": "models",
+    "PruningError": "errors",
+    "UnsupportedError": "errors",
+    "compare": "evaluation",
+    "criteria": "importance",
+    "describe": "describing",
+    "encode": "describing",
+    "evaluate": "evaluation",
+    "gated": "gating",
+    "load_data": "data",
+    "load_model": "models",
+    "score": "importance.scoring",
+    "tasks": "tasks",
+    "wrap_model": "models",
+}
+__all__ = sorted(_HOMES)
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)

@@ -1,0 +1,194 @@
+"""Reading examples: the built-in rows, a CSV, TSV, JSONL, JSON or Parquet file, or a hub dataset."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from pruning.errors import DataError
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+Split = Literal["calibration", "evaluation"]
+DEMO_FOLDER = Path(__file__).resolve().parents[1] / "assets" / "demo" / "data"
+BUILT_IN_DATA = {
+    "demo": "Movie-review snippets",
+    "tweets": "Tweets (out of domain)",
+    "amazon": "Amazon review sentences (out of domain)",
+}
+TEXT_COLUMNS = ("text", "sentence", "content", "review", "snippet", "image", "path", "file")
+LABEL_COLUMNS = ("label", "labels", "target", "class", "sentiment", "category")
+HUB_SPLITS = {"calibration": ("train",), "evaluation": ("validation", "test")}
+READERS = {
+    ".csv": ("read_csv", {"keep_default_na": False}),
+    ".tsv": ("read_csv", {"keep_default_na": False, "sep": "\t"}),
+    ".jsonl": ("read_json", {"lines": True}),
+    ".json": ("read_json", {}),
+    ".parquet": ("read_parquet", {}),
+}
+
+
+@dataclass(frozen=True)
+class DataSpec:
+    """Which examples to read.
+
+    Attributes:
+        name: ``demo``, another built-in name, a file, or a hub dataset id.
+        split: Calibration rows choose, evaluation rows measure. A file without a ``split`` column is used whole.
+        samples: The first rows only; ``None`` for all.
+        text_column, label_column: Found by their usual names where they are not given.
+    """
+
+    name: str = "demo"
+    split: Split = "evaluation"
+    samples: int | None = None
+    text_column: str | None = None
+    label_column: str | None = None
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """Examples as they were read, in the order of the source.
+
+    Attributes:
+        inputs: Texts, or paths of images.
+        labels: As the source spells them; empty where it has none.
+        rows: Row of each example in its source, from 0.
+        dropped: Rows that were left out because their text or label is empty.
+        fingerprint: Hash of inputs and labels.
+    """
+
+    spec: DataSpec
+    inputs: tuple[str, ...]
+    labels: tuple[Any, ...]
+    rows: tuple[int, ...]
+    dropped: int
+    fingerprint: str
+
+    def __len__(self) -> int:
+        return len(self.inputs)
+
+    def first(self, count: int) -> Dataset:
+        """The first ``count`` examples."""
+        return _dataset(self.spec, self.inputs[:count], self.labels[:count], self.rows[:count], self.dropped)
+
+
+def load_data(spec: DataSpec | str = "demo") -> Dataset:
+    """Read a data set.
+
+    Raises:
+        DataError: The source cannot be read, has no usable text column, or no usable row.
+    """
+    spec = DataSpec(spec) if isinstance(spec, str) else spec
+    if spec.samples is not None and spec.samples < 1:
+        raise DataError(f"samples must be at least 1, not {spec.samples}")
+    frame = _read_frame(spec)
+    text_column, label_column = _columns(frame, spec)
+    labels = list(frame[label_column]) if label_column else []
+    inputs = list(frame[text_column])
+    keep = [i for i, value in enumerate(inputs) if _present(value) and (not labels or _present(labels[i]))]
+    if not keep:
+        raise DataError(f"{spec.name} has no row with both a text and a label")
+    chosen = keep[: spec.samples]
+    kept_labels = tuple(_plain(labels[i]) for i in chosen) if labels else ()
+    rows = tuple(int(frame.index[i]) for i in chosen)
+    return _dataset(spec, tuple(str(inputs[i]) for i in chosen), kept_labels, rows, len(inputs) - len(keep))
+
+
+def _dataset(
+    spec: DataSpec, inputs: tuple[str, ...], labels: tuple[Any, ...], rows: tuple[int, ...], dropped: int
+) -> Dataset:
+    digest = hashlib.sha256(repr((inputs, tuple(map(str, labels)))).encode()).hexdigest()[:16]
+    return Dataset(replace(spec, samples=len(inputs)), inputs, labels, rows, dropped, digest)
+
+
+def _read_frame(spec: DataSpec) -> pd.DataFrame:
+    if spec.name in BUILT_IN_DATA:
+        frame = _read_file(built_in_file(spec.name, spec.split))
+    elif Path(spec.name).suffix.lower() in READERS or Path(spec.name).exists():
+        frame = _read_file(Path(spec.name).expanduser())
+    else:
+        frame = _read_hub(spec)
+    if "split" in frame.columns and set(frame["split"]) & {"calibration", "evaluation"}:
+        frame = frame[frame["split"] == spec.split]
+    if not len(frame):
+        raise DataError(
+            f"{spec.name} has no rows" + (f" in the split {spec.split}" if "split" in frame.columns else "")
+        )
+    return frame
+
+
+def built_in_file(name: str, split: Split) -> Path:
+    """The file of a built-in set; the out-of-domain sets are for evaluation only.
+
+    Raises:
+        DataError: Calibration on out-of-domain rows was asked for.
+    """
+    if name != "demo" and split == "calibration":
+        raise DataError(f"{name} is an evaluation set: calibrate on demo, or use --split evaluation")
+    return DEMO_FOLDER / f"{split if name == 'demo' else name}.csv"
+
+
+def _read_file(path: Path) -> pd.DataFrame:
+    import pandas as pd
+
+    if path.suffix.lower() not in READERS:
+        raise DataError(f"{path} is not a data file that can be read: use {', '.join(READERS)}")
+    if not path.is_file():
+        raise DataError(f"there is no file {path}")
+    reader, options = READERS[path.suffix.lower()]
+    try:
+        return getattr(pd, reader)(path, **options)
+    except (ValueError, OSError, UnicodeError, ImportError) as error:  # pandas' parser errors are ValueErrors
+        raise DataError(f"{path} cannot be read: {str(error).strip().splitlines()[0][:200]}") from error
+
+
+def _read_hub(spec: DataSpec) -> pd.DataFrame:
+    import datasets
+    from datasets import get_dataset_split_names, load_dataset
+
+    datasets.disable_progress_bars()
+    try:
+        available = get_dataset_split_names(spec.name)
+        split = next((s for s in (spec.split, *HUB_SPLITS[spec.split]) if s in available), None)
+        if split is None:
+            raise DataError(f"{spec.name} has the splits {', '.join(available)}: none of them is for {spec.split}")
+        return load_dataset(spec.name, split=split).to_pandas()
+    except DataError:
+        raise
+    except (OSError, ValueError, RuntimeError) as error:
+        names = ", ".join(BUILT_IN_DATA)
+        raise DataError(
+            f"{spec.name!r} is not a file here, and no such dataset could be read from the hub: "
+            f"use a built-in name ({names}), a file, or a hub dataset id"
+        ) from error
+
+
+def _columns(frame: pd.DataFrame, spec: DataSpec) -> tuple[str, str | None]:
+    """The text column and, where there is one, the label column."""
+    names = [str(name) for name in frame.columns]
+    for wanted, what in ((spec.text_column, "text"), (spec.label_column, "label")):
+        if wanted is not None and wanted not in names:
+            raise DataError(f"there is no {what} column {wanted!r}: the columns are {', '.join(names[:20])}")
+    lower = {name.lower(): name for name in reversed(names)}
+    text = spec.text_column or next((lower[n] for n in TEXT_COLUMNS if n in lower), None)
+    label = spec.label_column or next((lower[n] for n in LABEL_COLUMNS if n in lower and lower[n] != text), None)
+    if text is None:
+        wordy = [n for n in names if n != label and frame[n].map(lambda v: isinstance(v, str)).all()]
+        if len(wordy) != 1:
+            raise DataError(f"which column holds the text? Name it with --text-column: {', '.join(names[:20])}")
+        text = wordy[0]
+    return text, label
+
+
+def _present(value: Any) -> bool:
+    return value is not None and value == value and str(value).strip() != ""
+
+
+def _plain(value: Any) -> Any:
+    """NumPy scalars as Python's own; whole floats as integers, which is how CSV files spell labels at times."""
+    value = value.item() if hasattr(value, "item") else value
+    return int(value) if isinstance(value, float) and value.is_integer() else value

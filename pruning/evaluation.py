@@ -1,0 +1,283 @@
+"""Evaluating a masked model: metrics with intervals, per-example predictions, and the comparison of two evaluations."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+
+from pruning.errors import PruningError
+from pruning.masks import Mask
+from pruning.statistics import Estimate, mcnemar, mean, paired_proportion, percentile_interval
+
+if TYPE_CHECKING:
+    from pruning.models import LoadedModel
+    from pruning.tasks import Collector, Examples, Outcome, Task
+
+FIRST_WAVE, WAVE_GROWTH = 96, 4  # a first estimate after 96 examples, a better one after 480, …
+BATCH_SIZE = 32
+
+
+@dataclass(frozen=True, eq=False)
+class Evaluation:
+    """What a (masked) model did on a set of examples.
+
+    Attributes:
+        task: Name of the task.
+        metrics: Estimates with 95% intervals.
+        samples: How many examples these figures stand on.
+        total: How many there are; more than ``samples`` while an evaluation is still running.
+        positions: Which examples, as positions in the data set, ascending.
+        outcome: Loss, prediction, confidence and hit of each of them.
+        seconds: Time of the forward passes and the metrics, without loading and encoding.
+        model, data: Fingerprints of what was evaluated.
+    """
+
+    task: str
+    mask: Mask
+    metrics: dict[str, Estimate]
+    samples: int
+    total: int
+    positions: np.ndarray
+    outcome: Outcome
+    targets: np.ndarray
+    class_names: tuple[str, ...]
+    texts: tuple[str, ...]
+    seconds: float
+    model: str
+    data: str
+
+    @property
+    def complete(self) -> bool:
+        return self.samples == self.total
+
+    def predictions(self) -> list[dict[str, Any]]:
+        """One row per example: text, label, prediction, confidence, loss."""
+        rows = []
+        for i, position in enumerate(self.positions):
+            row: dict[str, Any] = {"row": int(position), "text": self.texts[position]}
+            if self.class_names:
+                row["label"] = self.class_names[self.targets[i]]
+                row["predicted"] = self.class_names[self.outcome.predicted[i]]
+            row["confidence"] = float(self.outcome.confidences[i])
+            row["loss"] = float(self.outcome.losses[i])
+            rows.append(row)
+        return rows
+
+    def to_json(self, predictions: bool = True) -> dict[str, Any]:
+        value: dict[str, Any] = {
+            "task": self.task,
+            "metrics": {name: estimate.to_json() for name, estimate in self.metrics.items()},
+            "loss": self.metrics["loss"].value,
+            "samples": self.samples,
+            "seconds": self.seconds,
+            "mask": self.mask.to_json(),
+            "model": self.model,
+            "data": self.data,
+        }
+        return {**value, "predictions": self.predictions()} if predictions else value
+
+
+OnProgress = Callable[[int, int, Callable[[], Evaluation]], None]  # done, total, the evaluation so far
+
+
+def waves(count: int, progressive: bool, seed: int = 0) -> Iterator[Sequence[int]]:
+    """Positions in the order of evaluation: all at once, or in growing random samples so that early figures are fair."""
+    if not progressive:
+        yield range(count)
+        return
+    order = np.random.default_rng(seed).permutation(count).tolist()
+    start, size = 0, FIRST_WAVE
+    while start < count:
+        yield order[start : start + size]
+        start, size = start + size, size * WAVE_GROWTH
+
+
+def evaluate(
+    model: LoadedModel,
+    examples: Examples,
+    mask: Mask | None = None,
+    *,
+    task: Task | None = None,
+    batch_size: int = BATCH_SIZE,
+    seed: int = 0,
+    progressive: bool = False,
+    on_progress: OnProgress | None = None,
+) -> Evaluation:
+    """Run the masked model over the examples.
+
+    Args:
+        mask: What is removed; nothing by default.
+        seed: Of the bootstrap behind the intervals (and of the order, when ``progressive``).
+        progressive: Go through growing random samples, so that the evaluation so far is always a fair estimate.
+        on_progress: Called after every batch; it may raise `Cancelled`.
+
+    Raises:
+        MaskError: The mask does not fit the model.
+        UnsupportedError: The mask or the task cannot be used with this model.
+    """
+    import torch
+
+    from pruning.gating import gated
+    from pruning.tasks import Collector, batches, forward, task_of
+
+    mask, task = mask or Mask(), task or task_of(model)
+    collector, started = Collector(len(examples)), time.perf_counter()
+
+    def so_far() -> Evaluation:
+        return _summary(model, examples, mask, task, collector, seed, time.perf_counter() - started)
+
+    with gated(model, mask) as module, torch.inference_mode():
+        for positions in waves(len(examples), progressive, seed):
+            for batch in batches(examples, batch_size, model.device, positions):
+                logits = forward(module, batch)
+                collector.add(batch, task.outcome(logits, batch))
+                if on_progress is not None:
+                    on_progress(len(collector.done), len(examples), so_far)
+    return so_far()
+
+
+def _summary(
+    model: LoadedModel, examples: Examples, mask: Mask, task: Task, collector: Collector, seed: int, seconds: float
+) -> Evaluation:
+    where = np.sort(np.asarray(collector.done, dtype=int))
+    outcome = collector.outcome(where)
+    targets = np.asarray(examples.targets, dtype=int)[where] if examples.targets else np.full(len(where), -1)
+    return Evaluation(
+        task=task.name,
+        mask=mask,
+        metrics=task.metrics(outcome, targets, len(examples.class_names), seed),
+        samples=len(where),
+        total=len(examples),
+        positions=where,
+        outcome=outcome,
+        targets=targets,
+        class_names=examples.class_names,
+        texts=examples.texts,
+        seconds=seconds,
+        model=model.fingerprint,
+        data=examples.fingerprint,
+    )
+
+
+# Comparison ------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Flip:
+    """An example that the two models answer differently."""
+
+    position: int
+    text: str
+    label: str
+    before: str
+    after: str
+    confidence_before: float
+    confidence_after: float
+    kind: Literal["worse", "better", "other"]
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Two evaluations of the same examples, ``after`` minus ``before``.
+
+    Attributes:
+        differences: Paired differences with 95% intervals, by metric.
+        p_value: Of McNemar's exact test on right against wrong; ``None`` where there are no classes.
+        flips: Examples with another prediction, the new errors first, the most confident first.
+        samples: How many examples both have.
+    """
+
+    differences: dict[str, Estimate]
+    p_value: float | None
+    flips: tuple[Flip, ...]
+    samples: int
+
+    def count(self, kind: str) -> int:
+        return sum(flip.kind == kind for flip in self.flips)
+
+
+def compare(before: Evaluation, after: Evaluation, seed: int = 0) -> Comparison:
+    """Compare two evaluations on the examples that both have seen.
+
+    Raises:
+        PruningError: They are of different data or have no example in common.
+    """
+    if before.data != after.data:
+        raise PruningError(f"these evaluations are of different data ({before.data} and {after.data})")
+    common, at, to = np.intersect1d(before.positions, after.positions, return_indices=True)
+    if not len(common):
+        raise PruningError("these evaluations have no example in common")
+    first, second, targets = _take(before.outcome, at), _take(after.outcome, to), before.targets[at]
+    differences = {"loss": mean(second.losses - first.losses)}
+    differences["confidence"] = mean(second.confidences - first.confidences)
+    if not before.class_names:
+        return Comparison({"accuracy": mean(second.hits - first.hits), **differences}, None, (), len(common))
+    better = int(((first.hits == 0) & (second.hits == 1)).sum())
+    worse = int(((first.hits == 1) & (second.hits == 0)).sum())
+    differences = {"accuracy": paired_proportion(better, worse, len(common)), **differences}
+    differences |= _bootstrap_differences(first, second, targets, len(before.class_names), seed)
+    flips = _flips(before, first, second, targets, common)
+    return Comparison(differences, mcnemar(better, worse), flips, len(common))
+
+
+def _take(outcome: Outcome, where: np.ndarray) -> Outcome:
+    from pruning.tasks import Outcome
+
+    return Outcome(*(getattr(outcome, name)[where] for name in ("losses", "predicted", "confidences", "hits")))
+
+
+def _bootstrap_differences(
+    first: Outcome, second: Outcome, targets: np.ndarray, classes: int, seed: int
+) -> dict[str, Estimate]:
+    """Paired bootstrap of the metrics that are not means; both models are resampled with the same examples."""
+    from pruning.statistics import RESAMPLES
+    from pruning.tasks.classification import calibration_error, confusion, scores_of
+
+    count = len(targets)
+    weights = np.random.default_rng(seed).multinomial(count, np.full(count, 1 / count), size=RESAMPLES // 4)
+
+    def scores(outcome: Outcome, rows: np.ndarray) -> np.ndarray:
+        cells = np.zeros((count, classes**2))
+        cells[np.arange(count), targets * classes + outcome.predicted] = 1
+        return scores_of((rows @ cells).reshape(len(rows), classes, classes))
+
+    def point(outcome: Outcome) -> np.ndarray:
+        return scores_of(confusion(targets, outcome.predicted, classes))
+
+    resampled = scores(second, weights) - scores(first, weights)
+    plain = point(second) - point(first)
+    names = ("f1", "precision", "recall")
+    result = {name: percentile_interval(float(plain[i]), resampled[i]) for i, name in enumerate(names)}
+    one = np.ones((1, count))
+    errors = [calibration_error(o.confidences, o.hits, w) for w in (one, weights) for o in (second, first)]
+    result["calibration_error"] = percentile_interval(float((errors[0] - errors[1])[0]), errors[2] - errors[3])
+    return result
+
+
+def _flips(
+    evaluation: Evaluation, first: Outcome, second: Outcome, targets: np.ndarray, common: np.ndarray
+) -> tuple[Flip, ...]:
+    names = evaluation.class_names
+    flips = []
+    for i in np.flatnonzero(first.predicted != second.predicted):
+        kind: Literal["worse", "better", "other"] = "other"
+        if first.hits[i] != second.hits[i]:
+            kind = "worse" if first.hits[i] else "better"
+        flips.append(
+            Flip(
+                position=int(common[i]),
+                text=evaluation.texts[common[i]],
+                label=names[targets[i]],
+                before=names[first.predicted[i]],
+                after=names[second.predicted[i]],
+                confidence_before=float(first.confidences[i]),
+                confidence_after=float(second.confidences[i]),
+                kind=kind,
+            )
+        )
+    order = {"worse": 0, "better": 1, "other": 2}
+    return tuple(sorted(flips, key=lambda flip: (order[flip.kind], -flip.confidence_after)))

@@ -1,0 +1,47 @@
+"""Leave-one-out ablation: what the loss does when one head is set to zero.
+
+Michel, Levy & Neubig, "Are Sixteen Heads Really Better than One?", NeurIPS 2019, section 3.2.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from pruning.importance.base import register
+from pruning.importance.context import ScoringContext
+
+
+@register
+@dataclass(frozen=True)
+class Ablation:
+    """Loss of each example without the head minus its loss with it; negative where removing helps."""
+
+    name = "ablation"
+    label = "Leave one out"
+    unit = "loss without the head − loss with it"
+    direction = "high"
+    signed = True
+    needs_data = True
+    needs_labels = True
+    needs_gradients = False
+    cost = "one forward pass per head"
+    about = (
+        "How much the loss rises when exactly this head is removed and all others stay. "
+        "It is the plainest measure, negative where the model does better without the head, and it is slow."
+    )
+    reference = "Michel, Levy & Neubig, Are Sixteen Heads Really Better than One?, NeurIPS 2019"
+
+    def __call__(self, context: ScoringContext) -> np.ndarray:
+        import torch
+
+        context.require_gates()
+        total = context.total_heads
+        with_all = context.example_losses(None, 0, total + 1)
+        differences = np.empty((context.samples, total))
+        for head in range(total):
+            gates = torch.ones(total, device=context.model.device)
+            gates[head] = 0.0
+            differences[:, head] = context.example_losses(gates, head + 1, total + 1) - with_all
+        return differences

@@ -1,0 +1,59 @@
+"""Absolute gradient of the loss at the head's gate.
+
+Michel, Levy & Neubig, "Are Sixteen Heads Really Better than One?", NeurIPS 2019, section 4.1.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from pruning.importance.base import register
+from pruning.importance.context import ScoringContext
+
+
+@register
+@dataclass(frozen=True)
+class AbsoluteGradient:
+    """Mean over examples of |∂ loss of that example / ∂ gate|, whatever the batch size."""
+
+    name = "gradient"
+    label = "Absolute gradient"
+    unit = "|∂ loss / ∂ gate|"
+    direction = "high"
+    signed = False
+    needs_data = True
+    needs_labels = True
+    needs_gradients = True
+    cost = "one forward and backward pass"
+    about = (
+        "How strongly the loss of an example reacts when a head is turned down a little, averaged over examples. "
+        "It is quick and works well until many heads are gone, because each head is judged with all others present."
+    )
+    reference = "Michel, Levy & Neubig, Are Sixteen Heads Really Better than One?, NeurIPS 2019"
+
+    def __call__(self, context: ScoringContext) -> np.ndarray:
+        return np.abs(gate_gradients(context))
+
+
+def gate_gradients(context: ScoringContext) -> np.ndarray:
+    """Signed gradients of each example's own loss at gates of one, ``(example, head)``.
+
+    Each example of a batch has its own copy of the gates, so one backward pass gives the gradients of all of them.
+    They are taken with ``torch.autograd.grad``, so nothing is written to the shared parameters.
+    """
+    import torch
+
+    context.require_gates()
+    gradients = np.empty((context.samples, context.total_heads))
+    seen = 0
+    for batch in context.batches():
+        size = len(batch.positions)
+        gates = torch.ones(size, context.total_heads, device=context.model.device, requires_grad=True)
+        with torch.enable_grad(), context.gates(gates) as module:
+            (gradient,) = torch.autograd.grad(context.losses(module, batch).sum(), gates)
+        gradients[list(batch.positions)] = gradient.double().cpu().numpy()
+        seen += size
+        context.progress(seen, context.samples)
+    return gradients

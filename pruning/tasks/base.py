@@ -1,0 +1,173 @@
+"""What a kind of task is: how rows become inputs, outputs become losses and predictions, and these become metrics."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol
+
+import numpy as np
+
+from pruning.errors import UnsupportedError
+from pruning.statistics import Estimate
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from pruning.data import Dataset
+    from pruning.models import LoadedModel
+
+
+@dataclass(frozen=True, eq=False)
+class Examples:
+    """Encoded examples of one task, ready for one model.
+
+    Attributes:
+        features: Model inputs of each example.
+        targets: Class index of each example; empty where the task has no labels of its own.
+        keys: Examples of one key have inputs of one shape, so that they can share a batch without padding.
+        texts: What to show for each example.
+        class_names: Names of the classes, by index.
+        fingerprint: Hash of the data.
+        truncated: How many examples were longer than the model allows.
+    """
+
+    features: tuple[dict[str, Any], ...]
+    targets: tuple[int, ...]
+    keys: tuple[Hashable, ...]
+    texts: tuple[str, ...]
+    class_names: tuple[str, ...]
+    fingerprint: str
+    truncated: int = 0
+    tokens: float = 0.0  # mean length, for counting MACs
+
+    def __len__(self) -> int:
+        return len(self.features)
+
+
+@dataclass(frozen=True, eq=False)
+class Batch:
+    """Examples of equal shape: positions in `Examples`, model inputs, targets ``(example,)`` or ``None``."""
+
+    positions: tuple[int, ...]
+    inputs: dict[str, Tensor]
+    targets: Tensor | None
+
+
+@dataclass(frozen=True, eq=False)
+class Outcome:
+    """What the model did with each example; every array is ``(example,)``.
+
+    Attributes:
+        losses: Loss of each example.
+        predicted: Predicted class, or -1 where there are no classes.
+        confidences: Probability of the predicted class, or mean probability of the predicted tokens.
+        hits: 1 for a right prediction, 0 for a wrong one; the fraction of right tokens in language modelling.
+    """
+
+    losses: np.ndarray
+    predicted: np.ndarray
+    confidences: np.ndarray
+    hits: np.ndarray
+
+
+class Task(Protocol):
+    """A kind of task. Instances hold no state."""
+
+    name: ClassVar[str]
+    label: ClassVar[str]
+    needs_labels: ClassVar[bool]
+    heads: ClassVar[tuple[str, ...]]  # endings of the architectures that it serves
+
+    def encode(self, model: LoadedModel, data: Dataset) -> Examples: ...
+
+    def losses(self, logits: Tensor, batch: Batch) -> Tensor:
+        """Loss of each example, ``(example,)``, differentiable."""
+        ...
+
+    def outcome(self, logits: Tensor, batch: Batch) -> Outcome: ...
+
+    def metrics(self, outcome: Outcome, targets: np.ndarray, classes: int, seed: int) -> dict[str, Estimate]: ...
+
+
+_TASKS: dict[str, Task] = {}
+
+
+def register_task(task: type) -> type:
+    """Class decorator that adds a task to the registry; a name that is taken is refused."""
+    if task.name in _TASKS:
+        raise ValueError(f"a task named {task.name!r} is registered already")
+    _TASKS[task.name] = task()
+    return task
+
+
+def tasks() -> dict[str, Task]:
+    return dict(_TASKS)
+
+
+def task_of(model: LoadedModel, name: str | None = None) -> Task:
+    """The task of that name, or the one that the model's architecture is made for.
+
+    Raises:
+        UnsupportedError: There is no such task, or the model has no head for any.
+    """
+    if name is not None:
+        if name not in _TASKS:
+            raise UnsupportedError(f"there is no task {name!r}; there are {', '.join(_TASKS)}")
+        return _TASKS[name]
+    architecture = type(model.module).__name__
+    for task in _TASKS.values():
+        if architecture.endswith(task.heads):
+            return task
+    raise UnsupportedError(
+        f"{model.spec.name} is a {architecture}: not a classifier or language model, so there is no task to measure it "
+        f"on; its heads can be described, but not scored or evaluated"
+    )
+
+
+def batches(
+    examples: Examples, batch_size: int, device: Any, positions: Sequence[int] | None = None
+) -> Iterator[Batch]:
+    """Batches of examples of equal shape, without any padding, so that no result depends on the batch size."""
+    import torch
+
+    groups: dict[Hashable, list[int]] = {}
+    for position in range(len(examples)) if positions is None else positions:
+        groups.setdefault(examples.keys[position], []).append(position)
+    for key in sorted(groups, key=str):
+        for start in range(0, len(groups[key]), batch_size):
+            chosen = groups[key][start : start + batch_size]
+            rows = [examples.features[i] for i in chosen]
+            inputs = {name: _stack([row[name] for row in rows], torch).to(device) for name in rows[0]}
+            targets = torch.tensor([examples.targets[i] for i in chosen], device=device) if examples.targets else None
+            yield Batch(tuple(chosen), inputs, targets)
+
+
+def _stack(values: list[Any], torch: Any) -> Tensor:
+    return torch.stack(values) if hasattr(values[0], "dim") else torch.tensor(values)
+
+
+def forward(module: Any, batch: Batch) -> Tensor:
+    """Logits of a batch, in float32."""
+    return module(**batch.inputs).logits.float()
+
+
+@dataclass
+class Collector:
+    """Fills the arrays of an `Outcome` batch by batch."""
+
+    count: int
+    done: list[int] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self.losses, self.confidences, self.hits = (np.full(self.count, np.nan) for _ in range(3))
+        self.predicted = np.full(self.count, -1)
+
+    def add(self, batch: Batch, outcome: Outcome) -> None:
+        where = list(batch.positions)
+        for name in ("losses", "predicted", "confidences", "hits"):
+            getattr(self, name)[where] = getattr(outcome, name)
+        self.done.extend(where)
+
+    def outcome(self, where: np.ndarray) -> Outcome:
+        return Outcome(self.losses[where], self.predicted[where], self.confidences[where], self.hits[where])

@@ -1,0 +1,132 @@
+"""What text and image classification share: labels, losses, predictions and metrics."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from pruning.errors import DataError, UnsupportedError
+from pruning.statistics import RESAMPLES, Estimate, mean, percentile_interval, proportion, resampled_counts
+from pruning.tasks.base import Batch, Outcome
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from pruning.data import Dataset
+    from pruning.models import LoadedModel
+
+CALIBRATION_BINS = 15  # as in Guo et al. 2017
+
+
+class Classification:
+    """Single-label classification over the model's own classes."""
+
+    needs_labels = True
+
+    def check(self, model: LoadedModel) -> None:
+        """Refuse what only looks like a classifier.
+
+        Raises:
+            UnsupportedError: The head's weights are missing, or it does regression or several labels at once.
+        """
+        kind = getattr(model.module.config, "problem_type", None)
+        if kind in ("regression", "multi_label_classification") or len(model.labels) < 2:
+            raise UnsupportedError(
+                f"{model.spec.name} does {kind or 'regression'}: single-label classification is measured"
+            )
+        if model.missing:
+            raise UnsupportedError(
+                f"{model.spec.name} is not a fine-tuned classifier: its checkpoint lacks {', '.join(model.missing[:3])}"
+            )
+
+    def targets(self, model: LoadedModel, data: Dataset) -> tuple[int, ...]:
+        """Class index of each example.
+
+        Raises:
+            DataError: There are no labels, or a label is not one of the model's.
+        """
+        if not data.labels:
+            raise DataError(f"{data.spec.name} has no label column: name it with --label-column")
+        indices = {name.casefold(): i for i, name in enumerate(model.labels)}
+        indices |= {str(i): i for i in range(len(model.labels))}
+        targets = []
+        for row, label in zip(data.rows, data.labels, strict=True):
+            index = indices.get(str(label).casefold())
+            if index is None:
+                allowed = ", ".join(model.labels[:12])
+                raise DataError(
+                    f"row {row}: {label!r} is not a label of this model; allowed are {allowed} or their numbers from 0"
+                )
+            targets.append(index)
+        return tuple(targets)
+
+    def losses(self, logits: Tensor, batch: Batch) -> Tensor:
+        """Cross-entropy of each example, ``(example,)``."""
+        from torch.nn.functional import cross_entropy
+
+        return cross_entropy(logits, batch.targets, reduction="none")
+
+    def outcome(self, logits: Tensor, batch: Batch) -> Outcome:
+        confidences, predicted = logits.softmax(-1).max(-1)
+        hits = (predicted == batch.targets).double()
+        arrays = (self.losses(logits, batch).double(), predicted, confidences.double(), hits)
+        return Outcome(*(array.cpu().numpy() for array in arrays))
+
+    def metrics(self, outcome: Outcome, targets: np.ndarray, classes: int, seed: int) -> dict[str, Estimate]:
+        """Accuracy, F1, precision, recall, loss, mean confidence and calibration error, each with a 95% interval.
+
+        With two classes, F1, precision and recall are those of class 1; with more, their mean over the classes.
+        """
+        hits = int(outcome.hits.sum())
+        result = {"accuracy": proportion(hits, len(targets))}
+        table = confusion(targets, outcome.predicted, classes)
+        value, resampled = scores_of(table), scores_of(resampled_counts(table, seed))
+        for i, name in enumerate(("f1", "precision", "recall")):
+            result[name] = percentile_interval(float(value[i]), resampled[i])
+        result["loss"] = mean(outcome.losses)
+        result["confidence"] = mean(outcome.confidences)
+        result["calibration_error"] = calibration_estimate(outcome.confidences, outcome.hits, seed)
+        return result
+
+
+def confusion(targets: np.ndarray, predicted: np.ndarray, classes: int) -> np.ndarray:
+    """Counts ``(target, predicted)``."""
+    return np.bincount(targets * classes + predicted, minlength=classes**2).reshape(classes, classes)
+
+
+def scores_of(table: np.ndarray) -> np.ndarray:
+    """F1, precision and recall, ``(3, …)``, of one or many confusion tables ``(…, target, predicted)``.
+
+    A ratio with nothing below the line counts as 0, as in scikit-learn.
+    """
+    right = np.diagonal(table, axis1=-2, axis2=-1).astype(float)
+    claimed, actual = table.sum(-2), table.sum(-1)
+    precision = np.divide(right, claimed, out=np.zeros_like(right), where=claimed > 0)
+    recall = np.divide(right, actual, out=np.zeros_like(right), where=actual > 0)
+    both = claimed + actual
+    f1 = np.divide(2 * right, both, out=np.zeros_like(right), where=both > 0)
+    stacked = np.stack([f1, precision, recall])
+    return stacked[..., 1] if table.shape[-1] == 2 else stacked.mean(-1)
+
+
+def calibration_error(confidences: np.ndarray, hits: np.ndarray, weights: np.ndarray) -> np.ndarray:
+    """Expected calibration error over 15 bins of equal width (Guo et al., ICML 2017).
+
+    Args:
+        weights: ``(resample, example)``: how often each example counts.
+
+    Returns:
+        ``(resample,)``.
+    """
+    bins = np.clip(np.ceil(confidences * CALIBRATION_BINS).astype(int) - 1, 0, CALIBRATION_BINS - 1)
+    gaps = np.zeros((len(hits), CALIBRATION_BINS))
+    gaps[np.arange(len(hits)), bins] = confidences - hits
+    return np.abs(weights @ gaps).sum(-1) / weights.sum(-1)
+
+
+def calibration_estimate(confidences: np.ndarray, hits: np.ndarray, seed: int) -> Estimate:
+    count = len(hits)
+    value = float(calibration_error(confidences, hits, np.ones((1, count)))[0])
+    weights = np.random.default_rng(seed).multinomial(count, np.full(count, 1 / count), size=RESAMPLES // 4)
+    return percentile_interval(value, calibration_error(confidences, hits, weights.astype(float)))
