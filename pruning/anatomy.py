@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from pruning.masks import HeadId
+
+if TYPE_CHECKING:
+    from pruning.models import LoadedModel
 
 Support = Literal["prune", "gate", "none"]
 
@@ -97,3 +100,11 @@ class Anatomy:
 
     def to_json(self) -> dict[str, object]:
         return asdict(self)
+
+
+def describe(model: LoadedModel) -> Anatomy:
+    """What can be removed from a model: found by a dry run and by names, then tested.
+
+    The result is kept with the model, so asking again costs nothing.
+    """
+    return model.anatomy

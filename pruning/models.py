@@ -81,7 +81,7 @@ class ModelSpec:
     def source(self) -> Source:
         if self.name in BUILT_IN:
             return "built-in"
-        return "local folder" if os.path.isdir(os.path.expanduser(self.name)) or _looks_like_path(self.name) else "hub"
+        return "local folder" if _is_folder(self.name) or _looks_like_path(self.name) else "hub"
 
 
 @dataclass(frozen=True, eq=False)
@@ -213,6 +213,13 @@ def built_in_fingerprint(name: str = "demo", dtype: str = "float32") -> str:
 # Folders and the hub ---------------------------------------------------------------------------------------------
 
 
+def _is_folder(name: str) -> bool:
+    try:
+        return Path(name).expanduser().is_dir()
+    except (OSError, ValueError, RuntimeError):  # too long, a null byte, or no such user
+        return False
+
+
 def _looks_like_path(name: str) -> bool:
     return name.startswith(("/", "./", "../", "~")) or name.count("/") > 1 or "\\" in name
 
@@ -221,10 +228,9 @@ def _folder_of(spec: ModelSpec, on_step: OnStep) -> Path:
     if not spec.name.strip() or "\0" in spec.name:
         raise ModelError("name a model: demo, a folder, or a hub id like owner/name")
     if spec.source == "local folder":
-        folder = Path(spec.name).expanduser()
-        if not folder.is_dir():
+        if not _is_folder(spec.name):
             raise ModelError(f"there is no folder {spec.name!r}: give the path of a folder with a config.json")
-        return folder
+        return Path(spec.name).expanduser()
     on_step(f"Looking for {spec.name} on the hub")
     return _download(spec.name)
 

@@ -126,10 +126,10 @@ class _Trace:
             return
         for owner, output in list(self.pending):
             site = self.sites[owner]
-            if args[0].shape[-1] == site.heads * site.head_dim and args[0].numel() == output.numel():
-                if torch.equal(args[0].flatten(), output.reshape(-1)):
-                    self.sites[owner] = replace(site, projection=self.paths[module])
-                    self.pending.remove((owner, output))
+            fits = args[0].shape[-1] == site.heads * site.head_dim and args[0].numel() == output.numel()
+            if fits and torch.equal(args[0].flatten(), output.reshape(-1)):
+                self.sites[owner] = replace(site, projection=self.paths[module])
+                self.pending.remove((owner, output))
 
 
 def find_sites(module: nn.Module) -> tuple[list[AttentionSite], list[str]]:
@@ -193,7 +193,7 @@ def _kind(path: str, module: nn.Module, model: nn.Module) -> str:
 
 
 def find_layers(module: nn.Module, sites: list[AttentionSite], linears: list[str]) -> tuple[list[MLPSite], list[Layer]]:
-    """Residual layers are the entries of the list that holds a site; their FFN ends in a linear that narrows to the width."""
+    """Residual layers are the entries of the list that holds a site; their FFN ends in a linear that narrows."""
     lists = [path for path, child in module.named_modules() if isinstance(child, nn.ModuleList)]
     blocks: list[MLPSite] = []
     layers: list[Layer] = []
@@ -329,6 +329,3 @@ def count_macs(module: nn.Module, tokens: int = COUNTED_TOKENS) -> tuple[int, st
     shape = " × ".join(map(str, main.shape[1:]))
     unit = "tokens" if main.dim() == 2 else "input"
     return math.ceil(counter.get_total_flops() / 2), f"1 × {shape} {unit}"
-
-
-__all__ = ["Installation", "describe_module", "dry_run_inputs", "find_sites", "longest_input", "run"]
