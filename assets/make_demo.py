@@ -22,6 +22,7 @@ import subprocess
 import sys
 import tarfile
 import tempfile
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pandas as pd
@@ -191,6 +192,84 @@ def compare(threads: int) -> None:
     print(json.dumps(accuracy))
 
 
+def make_importance(threads: int) -> None:
+    """Score the calibration rows under every criterion, measure every evaluation set, and write both and the card."""
+    from pruning import DataSpec, criteria, evaluate, load_data, load_model, score, task_of
+    from pruning.models import set_threads
+
+    set_threads(threads)
+    model = load_model("demo")
+    task = task_of(model)
+    calibration = task.encode(model, load_data(DataSpec("demo", "calibration")))
+    maps = []
+    for name in criteria():
+        maps.append(score(model, name, calibration).to_json())
+        print(f"{name}: {maps[-1]['seconds']:.1f} s", flush=True)
+    text = json.dumps({"maps": maps}, indent=None, separators=(",", ":")).replace('{"criterion"', '\n{"criterion"')
+    (DEMO / "importance.json").write_text(text + "\n", encoding="utf-8")
+    measured = {
+        name: evaluate(model, task.encode(model, load_data(data)))
+        for name, data in (("evaluation", "demo"), ("tweets", "tweets"), ("amazon", "amazon"))
+    }
+    (DEMO / "README.md").write_text(card(measured), encoding="utf-8")
+
+
+def card(measured: dict) -> str:
+    """The model card, with the figures that were measured just now."""
+    splits = json.loads((DEMO / "data" / "splits.json").read_text(encoding="utf-8"))
+    full = json.loads((DEMO / "full_fine_tuning.json").read_text(encoding="utf-8"))
+    names = {"evaluation": "movie reviews (in domain)", "tweets": "tweets", "amazon": "Amazon reviews"}
+    rows = []
+    for name, found in measured.items():
+        accuracy, loss = found.metrics["accuracy"], found.metrics["loss"]
+        error = found.metrics["calibration_error"]
+        interval = f"{accuracy.value:.1%} ({accuracy.low:.1%} to {accuracy.high:.1%})"
+        whole = full[name]["right"] / full[name]["rows"]
+        rows.append(
+            f"| {names[name]} | {found.samples:,} | {interval} | {whole:.1%} | {loss.value:.3f} | {error.value:.3f} |"
+        )
+    table = "\n".join(rows)
+    counts = "\n".join(f"| {name} | {row['rows']:,} | {row['positive']:,} |" for name, row in splits.items())
+    return CARD.format(counts=counts, table=table, made=datetime.now(UTC).date().isoformat())
+
+
+CARD = """# The built-in model: MiniLM for movie-review sentiment
+
+Positive or negative, for short English movie-review sentences: a small, quick, real classifier to explore and prune.
+It is not meant for use on people, or for texts that it was not trained on (see the accuracy on other domains).
+
+## Data
+Sentences that human raters scored from -4 to 4: Hutto & Gilbert, *VADER: A Parsimonious Rule-based Model for Sentiment
+Analysis of Social Media Text*, ICWSM 2014, from the source archive of `vaderSentiment` 3.3.2 (MIT). Ratings of -0.5 to 0.5 and
+repeated texts (case and spaces aside) are left out; the label is the sign of the mean rating. The SHA-256 of the text
+orders the movie sentences: the lowest 1,500 are the evaluation set, the next 512 the calibration set, the rest is for
+training. The first 500 tweets and Amazon sentences in the same order are out-of-domain evaluation sets.
+
+| set | rows | positive |
+|---|---|---|
+{counts}
+
+Training rows are not kept here, and are never scored, calibrated on or shown.
+
+## Training
+Base: `sentence-transformers/all-MiniLM-L6-v2` (BERT, 6 layers of 12 heads, Apache-2.0), whose weights are checked by
+their SHA-256 when they are loaded. LoRA (Hu et al., ICLR 2022; peft) of rank 16, alpha 32, dropout 0.05 on query, key, value and
+every dense layer, and a new classifier; 676,610 trained parameters. AdamW, learning rate 1e-3 with 50 warm-up steps and
+linear decay, 3 epochs in batches of 32, seed 0. No choice was made on the evaluation rows. The update is merged into
+the weights at loading.
+
+## Accuracy
+Measured on {made} with 95% Wilson intervals; beside it, fine-tuning all weights on the same rows (2 epochs, 5e-5).
+
+| domain | n | accuracy | all weights | loss | calibration error |
+|---|---|---|---|---|---|
+{table}
+
+## Make it again
+`python assets/make_demo.py data`, then `train`, `compare` and `importance`: about half an hour on two CPU cores.
+"""
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("stage", choices=["data", "train", "compare", "importance"])
@@ -202,6 +281,8 @@ def main() -> None:
         train(arguments.threads)
     elif arguments.stage == "compare":
         compare(arguments.threads)
+    else:
+        make_importance(arguments.threads)
 
 
 if __name__ == "__main__":

@@ -28,6 +28,7 @@ _HOMES = {
     "ModelSpec": "models",
     "PruningError": "errors",
     "UnsupportedError": "errors",
+    "answer": "answering",
     "compare": "evaluation",
     "count_cost": "cost",
     "criteria": "importance",

@@ -111,6 +111,9 @@ def attention_probabilities(call: AttentionCall, tolerance: float = 1e-3) -> Ten
     key, value = key.repeat_interleave(groups, 1), value.repeat_interleave(groups, 1)
     scaling = call.options.get("scaling")
     scores = query @ key.transpose(-1, -2) * (query.shape[-1] ** -0.5 if scaling is None else scaling)
+    bias = call.options.get("position_bias")  # T5's own, added to the scores by the implementation
+    if bias is not None:
+        scores = scores + bias[..., : scores.shape[-1]].float()
     scores = _masked(scores, call)
     weights = torch.nan_to_num(scores.softmax(-1))
     expected = call.output.float()

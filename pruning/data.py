@@ -108,11 +108,11 @@ def _dataset(
 def _read_frame(spec: DataSpec) -> pd.DataFrame:
     if spec.name in BUILT_IN_DATA:
         frame = _read_file(built_in_file(spec.name, spec.split))
-    elif Path(spec.name).suffix.lower() in READERS or Path(spec.name).exists():
+    elif Path(spec.name).suffix.lower() in READERS or _exists(Path(spec.name)):
         frame = _read_file(Path(spec.name).expanduser())
     else:
         frame = _read_hub(spec)
-    if "split" in frame.columns and set(frame["split"]) & {"calibration", "evaluation"}:
+    if "split" in frame.columns and frame["split"].isin(["calibration", "evaluation"]).any():
         frame = frame[frame["split"] == spec.split]
     if not len(frame):
         raise DataError(
@@ -137,13 +137,21 @@ def _read_file(path: Path) -> pd.DataFrame:
 
     if path.suffix.lower() not in READERS:
         raise DataError(f"{path} is not a data file that can be read: use {', '.join(READERS)}")
-    if not path.is_file():
+    if not (_exists(path) and path.is_file()):
         raise DataError(f"there is no file {path}")
     reader, options = READERS[path.suffix.lower()]
     try:
-        return getattr(pd, reader)(path, **options)
+        frame = getattr(pd, reader)(path, **options)
+        return frame.rename(columns=str).reset_index(drop=True)  # rows are counted from 0, whatever index was stored
     except (ValueError, OSError, UnicodeError, ImportError) as error:  # pandas' parser errors are ValueErrors
         raise DataError(f"{path} cannot be read: {str(error).strip().splitlines()[0][:200]}") from error
+
+
+def _exists(path: Path) -> bool:
+    try:
+        return path.exists()
+    except OSError:  # a name that is too long for any file
+        return False
 
 
 def _read_hub(spec: DataSpec) -> pd.DataFrame:
@@ -185,10 +193,12 @@ def _columns(frame: pd.DataFrame, spec: DataSpec) -> tuple[str, str | None]:
 
 
 def _present(value: Any) -> bool:
-    return value is not None and value == value and str(value).strip() != ""
+    import pandas as pd
+
+    return not (pd.api.types.is_scalar(value) and pd.isna(value)) and str(value).strip() != ""
 
 
 def _plain(value: Any) -> Any:
     """NumPy scalars as Python's own; whole floats as integers, which is how CSV files spell labels at times."""
-    value = value.item() if hasattr(value, "item") else value
+    value = value.tolist() if hasattr(value, "tolist") else value
     return int(value) if isinstance(value, float) and value.is_integer() else value

@@ -140,7 +140,7 @@ class Mask:
             return cls.from_json(json.loads(Path(path).read_text(encoding="utf-8")))
         except OSError as error:
             raise MaskError(f"the mask file {path} cannot be read: {error.strerror}") from error
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             raise MaskError(f"the mask file {path} is not JSON: {error}") from error
 
     # Short forms -----------------------------------------------------------------------------------------------
@@ -154,7 +154,7 @@ class Mask:
         """
         heads = set()
         for part in re.split(r"[,\s]+", text.strip()):
-            match = re.fullmatch(r"(\d+):(\d+)(?:-(\d+))?", part)
+            match = re.fullmatch(r"(\d{1,9}):(\d{1,9})(?:-(\d{1,9}))?", part)
             if part and not match:
                 raise MaskError(f'{part!r} is not a head: write site:head, like "0:3,2:5" or "1:0-3"')
             if match:

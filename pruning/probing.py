@@ -3,8 +3,8 @@
 1. The dry run watches every call of the attention interface and matches the call's output, value by value, to the input
    of the linear layer that follows: that layer is the projection whose input holds the heads.
 2. Attention modules that do not use the interface are found by the names of their attributes and projections.
-3. The self-test runs one batch in which each row has another unit at zero: gates of one must change nothing, and a zero
-   gate must change the output. What fails gets the support level ``none`` with the reason.
+3. The self-test runs one batch in which each row has another part at zero: gates of one must change nothing, and zero
+   gates must change the output. What fails gets the support level ``none`` with the reason.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from torch import Tensor, nn
 
 from pruning.anatomy import Anatomy, AttentionSite, Layer, MLPSite, Support
 from pruning.attention import AttentionCall, observed
-from pruning.gating import Gates, Installation, gates_set, install
+from pruning.gating import Gates, gates_set, install
 
 PROJECTION_NAMES = (
     "o_proj", "out_proj", "out_lin", "dense", "c_proj", "wo", "Wo", "post_proj", "projection_layer", "attention_out",
@@ -248,7 +248,7 @@ def self_test(module: nn.Module, anatomy: Anatomy) -> Anatomy:
         gates: dict = {}
         for row, slot in enumerate(slots, start=1):
             gates[slot] = torch.ones(len(slots) + 1, slot.units, device=plain.device)
-            gates[slot][row, 0] = 0.0
+            gates[slot][row] = 0.0  # all its units: a single neuron may well be silent on these few tokens
         with gates_set({slot: torch.ones(slot.units, device=plain.device) for slot in slots}):
             if not torch.equal(run(module, one), plain):
                 return _without_support(anatomy, "gates of one change the output")
@@ -280,7 +280,7 @@ def _without_support(anatomy: Anatomy, reason: str) -> Anatomy:
 
 
 def _with_support(anatomy: Anatomy, moved: list[bool]) -> Anatomy:
-    reason = "setting its first unit to zero does not change the output"
+    reason = "setting it to zero does not change the output"
     parts = [*anatomy.sites, *anatomy.blocks, *anatomy.layers]
     parts = [p if ok else replace(p, support="none", reason=reason) for p, ok in zip(parts, moved, strict=True)]
     sites, blocks = len(anatomy.sites), len(anatomy.blocks)

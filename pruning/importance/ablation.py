@@ -26,6 +26,7 @@ class Ablation:
     needs_data = True
     needs_labels = True
     needs_gradients = False
+    quick = False
     cost = "one forward pass per head"
     about = (
         "How much the loss rises when exactly this head is removed and all others stay. "

@@ -32,6 +32,7 @@ class Criterion(Protocol):
     needs_data: ClassVar[bool]
     needs_labels: ClassVar[bool]
     needs_gradients: ClassVar[bool]
+    quick: ClassVar[bool]  # a pass or two over the examples, not one for every head
     cost: ClassVar[str]
     about: ClassVar[str]  # what it means, in two sentences
     reference: ClassVar[str]
@@ -68,7 +69,7 @@ def get_criterion(name: str) -> type:
 
 def describe_criterion(criterion: type) -> dict[str, object]:
     """One row of the registry, as the command line prints it."""
-    keys = "name label direction unit signed needs_data needs_labels needs_gradients cost about reference"
+    keys = "name label direction unit signed needs_data needs_labels needs_gradients quick cost about reference"
     return {key: getattr(criterion, key) for key in keys.split()}
 
 
@@ -115,6 +116,17 @@ class ImportanceMap:
         if not 0 <= count <= len(self.keep_values):
             raise PruningError(f"cannot remove {count} heads: the model has {len(self.keep_values)}")
         return Mask(frozenset(self.ranked()[:count]))
+
+    def threshold_for(self, count: int) -> float | None:
+        """A raw value between the ``count`` least important heads and the others; None where there is nothing between.
+
+        Equal values on both sides cannot be told apart by a threshold; then it is that value.
+        """
+        values, ranked = self.keep_values, self.ranked()
+        if not 0 < count < len(ranked):
+            return None
+        sign = 1.0 if get_criterion(self.criterion).direction == "high" else -1.0
+        return sign * (values[ranked[count - 1]] + values[ranked[count]]) / 2
 
     def below(self, threshold: float) -> Mask:
         """The mask that removes every head less important than a raw value of ``threshold``."""

@@ -27,6 +27,7 @@ class AttentionEntropy:
     needs_data = True
     needs_labels = False
     needs_gradients = False
+    quick = True
     cost = "one forward pass"
     about = (
         "How widely a head spreads its attention: 0 when it looks at one token, the logarithm of the length when it "
@@ -43,6 +44,7 @@ class AttentionEntropy:
         sites = context.model.anatomy.sites
         index = {context.model.module.get_submodule(site.name): site.index for site in sites}
         entropies = np.empty((context.samples, context.total_heads))
+        seen = 0
         for batch in context.batches():
             size = len(batch.positions)
             parts: dict[int, list[np.ndarray]] = {}
@@ -59,7 +61,8 @@ class AttentionEntropy:
             self._check(context, parts)
             rows = [np.mean(parts[site.index], axis=0) for site in sites]
             entropies[list(batch.positions)] = np.concatenate(rows, axis=1)
-            context.progress(batch.positions[-1] + 1, context.samples)
+            seen += size
+            context.progress(seen, context.samples)
         return entropies
 
     def _check(self, context: ScoringContext, parts: dict[int, list[np.ndarray]]) -> None:

@@ -26,6 +26,7 @@ class AbsoluteGradient:
     needs_data = True
     needs_labels = True
     needs_gradients = True
+    quick = True
     cost = "one forward and backward pass"
     about = (
         "How strongly the loss of an example reacts when a head is turned down a little, averaged over examples. "

@@ -34,6 +34,7 @@ class Magnitude:
     needs_data = False
     needs_labels = False
     needs_gradients = False
+    quick = True
     cost = "reading the weights once"
     about = (
         "The size of the weights that belong to a head: query, key, value and output together. "

@@ -23,6 +23,7 @@ class Random:
     needs_data = False
     needs_labels = False
     needs_gradients = False
+    quick = True
     cost = "nothing"
     about = (
         "Heads in an order drawn by lot, the same for the same seed. "

@@ -24,6 +24,7 @@ class Reversed:
     needs_data = True
     needs_labels = True
     needs_gradients = True
+    quick = True
     cost = "one forward and backward pass"
     about = (
         "The absolute gradient upside down, so that the most important heads are removed first. "

@@ -1,0 +1,63 @@
+"""Settings for every test, and what is made once for all of them."""
+
+from __future__ import annotations
+
+import os
+
+os.environ["HF_HUB_OFFLINE"] = "1"  # before transformers is imported: no test may need the network
+os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+
+import csv
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+if TYPE_CHECKING:
+    from pruning import LoadedModel
+    from pruning.tasks import Examples
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _one_torch_thread() -> None:
+    """Tiny models gain nothing from more threads, and sums then come in one order."""
+    import torch
+
+    torch.set_num_threads(1)
+
+
+@pytest.fixture(scope="session")
+def demo() -> LoadedModel:
+    """The built-in model."""
+    from pruning import load_model
+
+    return load_model("demo")
+
+
+@pytest.fixture(scope="session")
+def calibration(demo: LoadedModel) -> Examples:
+    """64 calibration rows, encoded for the built-in model."""
+    from pruning import DataSpec, load_data, task_of
+
+    return task_of(demo).encode(demo, load_data(DataSpec("demo", "calibration", samples=64)))
+
+
+@pytest.fixture(scope="session")
+def bert_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A tiny BERT classifier with a tokenizer. Do not change it: copy it first."""
+    from tests.families import save
+
+    return save("bert", tmp_path_factory.mktemp("models") / "bert")
+
+
+@pytest.fixture(scope="session")
+def reviews(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A CSV file of 40 short texts with labels 0 and 1."""
+    from tests.families import texts_of
+
+    path = tmp_path_factory.mktemp("data") / "reviews.csv"
+    with path.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file)
+        writer.writerow(["text", "label"])
+        writer.writerows([text, row * 7 % 3 % 2] for row, text in enumerate(texts_of(40)))
+    return path

@@ -1,0 +1,1 @@
+"""The interface: the only place besides the pages that imports streamlit."""

@@ -1,0 +1,61 @@
+"""The one look that all charts share: plotly's template, and a heading that fits on a telephone."""
+
+from __future__ import annotations
+
+import textwrap
+
+import plotly.graph_objects as go
+
+from ui import theme as look
+from ui.theme import Theme
+
+
+def template(theme: Theme) -> go.layout.Template:
+    """The one template of all charts: no frame, light horizontal grid, type and colours of the tokens."""
+    colours = look.tokens(theme)
+    axis = {
+        "showline": False, "zeroline": False, "ticks": "", "automargin": True, "gridcolor": colours.line,
+        "tickfont": {"color": colours.secondary, "size": look.CAPTION_PX},
+        "title": {"font": {"color": colours.secondary, "size": look.CAPTION_PX}, "standoff": 8}, "ticklabelstandoff": 4,
+    }  # fmt: skip
+    layout = {
+        "font": {"family": look.FONT_FAMILY, "size": look.BODY_PX, "color": colours.text},
+        "title": {"x": 0, "xref": "container", "xanchor": "left", "yref": "container",
+                  "pad": {"l": 2}, "font": {"size": look.TITLE_PX, "color": colours.text}},
+        "paper_bgcolor": "rgba(0,0,0,0)", "plot_bgcolor": "rgba(0,0,0,0)",
+        "xaxis": {**axis, "showgrid": False}, "yaxis": axis,
+        "colorway": [colours.accent, colours.kept, colours.pruned, colours.secondary],
+        "hoverlabel": {"bgcolor": colours.raised, "bordercolor": colours.line, "align": "left",
+                       "font": {"family": look.FONT_FAMILY, "size": look.BODY_PX, "color": colours.text}},
+        "showlegend": False, "dragmode": False, "autosize": True, "separators": ".,",
+    }  # fmt: skip
+    return go.layout.Template(layout=layout)
+
+
+def figure_with_heading(
+    theme: Theme, title: str, subtitle: str, height_px: int, bottom_px: int = 44, **layout: object
+) -> go.Figure:
+    """An empty figure with its heading; ``height_px`` is the drawing area's, without the heading."""
+    colours = look.tokens(theme)
+    heading, small = _wrapped(title, 46), _wrapped(subtitle, 60)
+    lines = [f"<b>{line}</b>" for line in heading] + [_caption(line, colours.secondary) for line in small]
+    top = 12 + 21 * len(heading) + 19 * len(small)
+    height = top + height_px + bottom_px
+    figure = go.Figure(layout={"template": template(theme), **layout})
+    figure.update_layout(
+        height=height,
+        margin={"l": 8, "r": 8, "t": top, "b": bottom_px, "pad": 0},
+        # Plotly puts the first of several lines with its foot at y, whatever yanchor says; "bottom" treats one alike.
+        title={"text": "<br>".join(lines), "y": 1 - 20 / height, "yanchor": "bottom"} if lines else None,
+    )
+    return figure
+
+
+def _caption(line: str, colour: str) -> str:
+    """A line of the subtitle; plotly's own subtitle leaves a gap above and none below."""
+    return f'<span style="font-size:{look.CAPTION_PX}px;font-weight:400;color:{colour}">{line}</span>'
+
+
+def _wrapped(text: str, width: int) -> list[str]:
+    """Break long headings, since plotly never does and a telephone shows about this many letters."""
+    return textwrap.wrap(text, width)

@@ -1,0 +1,165 @@
+"""Long work behind the pages: one worker, a fair queue, progress, cancelling. No streamlit here.
+
+All computation of all sessions goes through one worker thread, because two evaluations at once on the same cores take
+longer than one after the other. Every session has at most one job of a kind: a newer one cancels and replaces the older,
+so nobody can fill the queue, and first come is first served.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections import OrderedDict
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from pruning.errors import Cancelled, PruningError
+
+State = Literal["waiting", "running", "done", "cancelled", "failed"]
+Owner = tuple[str, str]  # session, kind of job
+
+
+@dataclass(eq=False)
+class Job:
+    """One piece of work and everything that a page may show of it.
+
+    Attributes:
+        owner: Whose it is and what kind; a newer job of the same owner replaces this one.
+        fingerprint: What it computes, so that a page can tell whether it is still what it wants.
+        work: Called with this job on the worker thread; it reports through `report`.
+        partial: The latest intermediate result.
+    """
+
+    owner: Owner
+    fingerprint: Any
+    work: Callable[[Job], Any]
+    state: State = "waiting"
+    step: str = ""
+    done: int = 0
+    total: int = 0
+    partial: Any = None
+    result: Any = None
+    error: Exception | None = None
+    started: float | None = None
+    cancelled: threading.Event = field(default_factory=threading.Event)
+    finished: threading.Event = field(default_factory=threading.Event)
+
+    @property
+    def active(self) -> bool:
+        return self.state in ("waiting", "running")
+
+    def report(self, done: int, total: int, step: str | None = None) -> None:
+        """Note progress.
+
+        Raises:
+            Cancelled: Nobody wants the result any more.
+        """
+        if self.cancelled.is_set():
+            raise Cancelled("cancelled")
+        self.done, self.total = done, total
+        self.step = self.step if step is None else step
+
+    def cancel(self) -> None:
+        self.cancelled.set()
+        if self.state == "waiting":
+            self.state = "cancelled"
+            self.finished.set()
+
+    @property
+    def seconds_left(self) -> float | None:
+        """At the pace so far; None before there is one."""
+        if not self.started or not self.done or self.state != "running":
+            return None
+        return (time.monotonic() - self.started) / self.done * (self.total - self.done)
+
+
+class Worker:
+    """Runs jobs one after the other on one daemon thread."""
+
+    def __init__(self) -> None:
+        self._queue: list[Job] = []
+        self._latest: dict[Owner, Job] = {}
+        self._changed = threading.Condition()
+        self._running: Job | None = None
+        threading.Thread(target=self._loop, name="headroom-worker", daemon=True).start()
+
+    def submit(self, job: Job) -> Job:
+        """Queue a job, cancelling the owner's older one; the same work of the same owner is not started twice."""
+        with self._changed:
+            latest = self._latest.get(job.owner)
+            if (
+                latest is not None
+                and latest.fingerprint == job.fingerprint
+                and latest.state not in ("cancelled", "failed")
+            ):
+                return latest
+            if latest is not None:
+                latest.cancel()
+            self._latest[job.owner] = job
+            self._queue = [waiting for waiting in self._queue if waiting.state == "waiting"]
+            self._queue.append(job)
+            self._changed.notify()
+            return job
+
+    def latest(self, owner: Owner) -> Job | None:
+        return self._latest.get(owner)
+
+    def place(self, job: Job) -> int:
+        """How many jobs are before this one; 0 when it is its turn."""
+        with self._changed:
+            waiting = [other for other in self._queue if other.state == "waiting"]
+            return waiting.index(job) + (self._running is not None) if job in waiting else 0
+
+    def forget(self, session: str) -> None:
+        """Cancel and drop everything of a session that has ended."""
+        with self._changed:
+            for owner in [owner for owner in self._latest if owner[0] == session]:
+                self._latest.pop(owner).cancel()
+
+    def _loop(self) -> None:
+        while True:
+            with self._changed:
+                while not (queue := [job for job in self._queue if job.state == "waiting"]):
+                    self._changed.wait()
+                job = queue[0]
+                self._queue.remove(job)
+                self._running, job.state, job.started = job, "running", time.monotonic()
+            run(job)
+            self._running = None
+
+
+def run(job: Job) -> None:
+    """Do the work of a job and note how it ended. An error of ours is for the page; any other one is a bug, kept whole."""
+    try:
+        job.result = job.work(job)
+        job.state = "cancelled" if job.cancelled.is_set() else "done"
+    except Cancelled:
+        job.state = "cancelled"
+    except (PruningError, MemoryError, RuntimeError, ValueError, OSError) as error:
+        job.error, job.state = error, "failed"
+    except BaseException as error:
+        job.error, job.state = RuntimeError(repr(error)), "failed"
+        raise
+    finally:
+        job.finished.set()
+
+
+class Cache:
+    """A bounded dictionary of finished results that all sessions share; the least recently used goes first."""
+
+    def __init__(self, limit: int) -> None:
+        self._limit, self._items, self._lock = limit, OrderedDict[Any, Any](), threading.Lock()
+
+    def get(self, key: Any) -> Any:
+        with self._lock:
+            if key in self._items:
+                self._items.move_to_end(key)
+            return self._items.get(key)
+
+    def put(self, key: Any, value: Any) -> None:
+        with self._lock:
+            self._items[key] = value
+            self._items.move_to_end(key)
+            while len(self._items) > self._limit:
+                self._items.popitem(last=False)

@@ -1,0 +1,240 @@
+"""The live panel: what the present mask does to the task, from the first estimate to the last example."""
+
+from __future__ import annotations
+
+import html
+
+import streamlit as st
+
+from pruning.evaluation import Comparison, Evaluation, Flip
+from pruning.masks import Mask
+from ui import state
+from ui import theme as look
+from ui.importance import progress_text
+from ui.jobs import Job
+from ui.sidebar import REFRESH_SECONDS
+from ui.store import Live, Loading, session_id, store
+
+NAMES = {
+    "accuracy": "Accuracy",
+    "f1": "F1",
+    "precision": "Precision",
+    "recall": "Recall",
+    "loss": "Loss",
+    "perplexity": "Perplexity",
+    "confidence": "Mean confidence",
+    "calibration_error": "Calibration error",
+}
+LOWER_IS_BETTER = {"loss", "perplexity", "calibration_error"}
+PERCENT = {"accuracy", "f1", "precision", "recall"}
+FLIPS_SHOWN = 6
+LOSSES_SHOWN = 12
+
+
+def live_panel() -> None:
+    """Draw the panel; it refreshes itself while there is something to wait for."""
+    job = _job()
+    busy = job is None or job.active
+    st.fragment(_panel, run_every=REFRESH_SECONDS if busy else None)(busy)
+
+
+def _job() -> Job | None:
+    """The evaluation of the present mask, queued if need be; None while the model loads or after a stop."""
+    session = state.current()
+    loading = store().request_model(session.model)
+    if loading.model is None:
+        return None
+    wanted = ("evaluate", loading.model.fingerprint, session.data, session.mask)
+    if st.session_state.get("evaluation_stopped") == wanted:
+        return store().worker.latest((session_id(), "evaluate"))
+    return store().evaluate(session_id(), loading.model, session.data, session.mask)
+
+
+def _panel(was_busy: bool) -> None:
+    job, session = _job(), state.current()
+    loading = store().request_model(session.model)
+    if loading.state == "failed":
+        st.info("There is no model to measure. Pick one in the sidebar.")
+        return
+    if job is None:
+        st.info(f"The model is loading: {loading.step.lower()} …")
+        _cost(loading, session.mask)
+        return
+    if was_busy and not job.active:
+        st.rerun()
+    if job.state == "failed":
+        st.error(f"{job.error}. Pick data that fits the model in the sidebar.")
+        return
+    live: Live | None = job.result or job.partial
+    _headline(live, session.mask)
+    _progress_line(job, live)
+    _cost(loading, session.mask)
+    if live is not None and live.before is not None:
+        _table(live)
+        if live.after is not None and live.comparison is not None:
+            _flips(live.comparison, live.after)
+
+
+# Parts -----------------------------------------------------------------------------------------------------------
+
+
+def _headline(live: Live | None, mask: Mask) -> None:
+    """Accuracy and loss, large; never those of another mask."""
+    left, right = st.columns(2)
+    shown = (live.after or (live.before if not mask else None)) if live else None
+    if shown is None:
+        left.metric("Accuracy", "measuring …")
+        right.metric("Loss", "measuring …")
+        return
+    accuracy, loss = shown.metrics["accuracy"], shown.metrics["loss"]
+    compared = live.comparison if live and mask else None
+    difference = compared.differences["accuracy"] if compared else None
+    left.metric(
+        "Accuracy",
+        look.percent(accuracy.value),
+        delta=look.points(difference).partition(" (")[0] if difference else None,
+        delta_color=_delta_colour(difference, lower_is_better=False),
+    )
+    left.caption(f"95% interval {look.proportion(accuracy, shown.samples).partition('(')[2].rstrip(')')}")
+    if shown.complete:
+        _remember_loss(mask, loss.value)
+    losses = [value for _, value in st.session_state.get("losses", [])][-LOSSES_SHOWN:]
+    right.metric("Loss", look.number(loss.value), chart_data=losses if len(losses) > 1 else None)
+    right.caption(
+        f"95% interval {look.measured(loss).partition('(')[2].rstrip(')')}"
+        + (" · last edits" if len(losses) > 1 else "")
+    )
+
+
+def _delta_colour(difference: object, *, lower_is_better: bool) -> str:
+    """Grey as long as the interval holds zero: then nothing is known to have changed."""
+    if difference is None or difference.low <= 0 <= difference.high:
+        return "off"
+    return "inverse" if lower_is_better else "normal"
+
+
+def _remember_loss(mask: Mask, value: float) -> None:
+    session = state.current()
+    about = (session.model, session.data)
+    if st.session_state.get("losses_about") != about:
+        st.session_state["losses_about"], st.session_state["losses"] = about, []
+    losses = st.session_state["losses"]
+    if not losses or losses[-1][0] != mask:
+        st.session_state["losses"] = [*losses, (mask, value)][-LOSSES_SHOWN:]
+
+
+def _progress_line(job: Job, live: Live | None) -> None:
+    """What is happening to these figures; the line keeps its place when the work is done."""
+    if job.active:
+        place = store().worker.place(job)
+        text = f"Waiting: {place} before this" if place else f"{job.step or 'Starting'}: {progress_text(job)}"
+        with st.container(horizontal=True, vertical_alignment="bottom"):
+            st.progress(min(1.0, job.done / max(1, job.total)), text=text)
+            st.button("Cancel", key="cancel_evaluation", on_click=_stop, args=(job,), wrap=False)
+        return
+    shown = live.after or live.before if live else None
+    if job.state == "cancelled":
+        seen = f"after {shown.samples:,} of {shown.total:,} examples" if shown else "before the first estimate"
+        with st.container(horizontal=True, vertical_alignment="center"):
+            st.caption(f"Stopped {seen}.")
+            st.button("Measure again", on_click=lambda: st.session_state.pop("evaluation_stopped", None), wrap=False)
+    elif shown:
+        st.caption(f"Measured on all {shown.total:,} examples of {state.data_label(state.current().data)}.")
+
+
+def _stop(job: Job) -> None:
+    st.session_state["evaluation_stopped"] = job.fingerprint
+    job.cancel()
+
+
+def _cost(loading: Loading, mask: Mask) -> None:
+    """What cutting would save, and that a mask saves nothing."""
+    if loading.cost is None:
+        text = look.NOT_MEASURED if loading.model else "counted when the model is there"
+        st.markdown(f"**If really cut:** {text}.")
+        return
+    total, after = loading.cost.total, loading.cost.after(mask)
+    size, work = look.parameters(after.parameters), f"{look.macs(after.macs)} for {loading.cost.tokens} tokens"
+    if not mask:
+        st.markdown(f"**Whole model:** {size}, {work}.")
+        return
+    shares = [_share(after.parameters, total.parameters), _share(after.macs, total.macs)]
+    st.markdown(f"**If really cut:** {size} ({shares[0]}), {work} ({shares[1]}).")
+    st.caption("A mask alone saves nothing: the heads are still computed and then multiplied by zero.")
+
+
+def _share(after: int, total: int) -> str:
+    return f"{100 * (after / total - 1):.1f}%".replace("-", look.MINUS)
+
+
+def _table(live: Live) -> None:
+    """All metrics side by side, with paired differences."""
+    before, after, comparison = live.before, live.after, live.comparison
+    rows = []
+    for name, estimate in before.metrics.items():
+        cells = [NAMES.get(name, name), _value(name, estimate)]
+        if after is not None and after is not before:
+            difference = comparison.differences.get(name) if comparison else None
+            cells += [_value(name, after.metrics[name]), _difference(name, difference)]
+        rows.append("<tr>" + "".join(f"<td>{cell}</td>" for cell in cells) + "</tr>")
+    heads = ["", f"Unpruned, n = {before.samples:,}"]
+    if after is not None and after is not before:
+        heads += [f"Pruned, n = {after.samples:,}", "Paired difference (95% interval)"]
+    head = "".join(f"<th scope='col'>{text}</th>" for text in heads)
+    st.html(
+        f"<div class='headroom-figures'><table><thead><tr>{head}</tr></thead><tbody>{''.join(rows)}</tbody></table></div>"
+    )
+
+
+def _value(name: str, estimate: object) -> str:
+    text = look.proportion(estimate) if name in PERCENT else look.measured(estimate)
+    value, _, interval = text.partition(" (")
+    return f"{value} <span class='interval'>({interval}</span>" if interval else value
+
+
+def _difference(name: str, estimate: object) -> str:
+    if estimate is None:
+        return look.NOT_MEASURED
+    text = look.points(estimate) if name in PERCENT else look.difference(estimate)
+    if estimate.low <= 0 <= estimate.high:
+        return f"<span class='interval'>{text}</span>"
+    better = (estimate.value < 0) == (name in LOWER_IS_BETTER)
+    return text if name == "confidence" else f"<span class='{'better' if better else 'worse'}'>{text}</span>"
+
+
+# Flips -----------------------------------------------------------------------------------------------------------
+
+
+def _flips(comparison: Comparison, after: Evaluation) -> None:
+    """The examples that are answered differently, in full."""
+    if not after.class_names or not state.current().mask:
+        return
+    if not comparison.flips:
+        st.markdown(f"**No prediction has flipped** among {comparison.samples:,} examples.")
+        return
+    worse, better = comparison.count("worse"), comparison.count("better")
+    st.markdown(f"**{len(comparison.flips)} predictions flipped:** {worse} became wrong, {better} became right.")
+    st.caption(
+        f"McNemar's exact test: p = {look.number(comparison.p_value, 2)} that losses and gains are equally likely."
+    )
+    everything = len(comparison.flips) <= FLIPS_SHOWN or st.toggle(f"Show all {len(comparison.flips)}", key="all_flips")
+    for flip in comparison.flips if everything else _mixed(comparison.flips):
+        _flip(flip)
+
+
+def _mixed(flips: tuple[Flip, ...]) -> list[Flip]:
+    """A few of each kind, the new errors first."""
+    worse = [flip for flip in flips if flip.kind == "worse"][: FLIPS_SHOWN * 2 // 3]
+    others = [flip for flip in flips if flip.kind != "worse"]
+    return [*worse, *others[: FLIPS_SHOWN - len(worse)]]
+
+
+def _flip(flip: Flip) -> None:
+    kind = {"worse": "became wrong", "better": "became right", "other": "still wrong"}[flip.kind]
+    css = {"worse": "worse", "better": "better", "other": "interval"}[flip.kind]
+    st.html(
+        f"<div class='headroom-figures'><p style='margin:0'>{html.escape(flip.text)}</p>"
+        f"<p class='interval' style='margin:0;white-space:normal'><span class='{css}'>{kind}</span> · label {html.escape(flip.label)}"
+        f" · before: {html.escape(flip.before)} {flip.confidence_before:.2f}"
+        f" · after: {html.escape(flip.after)} {flip.confidence_after:.2f}</p></div>"
+    )

@@ -1,0 +1,55 @@
+"""Short names of sites, and findings about importance in words. Pure."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+from pruning.anatomy import Anatomy
+from pruning.importance import ImportanceMap, get_criterion
+from pruning.masks import HeadId
+
+
+def site_names(kinds: Sequence[str]) -> list[str]:
+    """``Layer 0`` … where all sites are of one kind; otherwise the kind and the position within it.
+
+    >>> site_names(["encoder self", "encoder self"]), site_names(["encoder self", "decoder cross"])
+    (['Layer 0', 'Layer 1'], ['Encoder self 0', 'Decoder cross 0'])
+    """
+    if len(set(kinds)) <= 1:
+        return [f"Layer {i}" for i in range(len(kinds))]
+    seen: dict[str, int] = {}
+    names = []
+    for kind in kinds:
+        names.append(f"{kind.capitalize()} {seen.get(kind, 0)}")
+        seen[kind] = seen.get(kind, 0) + 1
+    return names
+
+
+def names_of(anatomy: Anatomy | None, count: int) -> list[str]:
+    """The names of a model's sites; plain layers while its anatomy is not known yet."""
+    return site_names([site.kind for site in anatomy.sites] if anatomy else ["self"] * count)
+
+
+def head_name(head: HeadId, names: Sequence[str]) -> str:
+    return f"{names[head.site]}, head {head.head}"
+
+
+def finding(importance: ImportanceMap, names: Sequence[str]) -> str:
+    """What a heatmap shows, as its title.
+
+    Where importance is a positive quantity that adds up, the layer with the largest share; otherwise the first head.
+    """
+    criterion = get_criterion(importance.criterion)
+    if criterion.name == "random":
+        return "Heads in an order drawn by lot"
+    sums = [math.fsum(row) for row in importance.values]
+    total = math.fsum(sums)
+    if criterion.needs_gradients and criterion.direction == "high" and total > 0:
+        top = max(range(len(sums)), key=sums.__getitem__)
+        return f"{names[top]} carries {sums[top] / total:.0%} of the total importance"
+    best, worst = importance.ranked()[-1], importance.ranked()[0]
+    if criterion.signed:
+        helpful = sum(value < 0 for row in importance.values for value in row)
+        return f"{head_name(best, names)} matters most; removing any one of {helpful} heads lowers the loss"
+    return f"Most important: {head_name(best, names)}; least: {head_name(worst, names)}"

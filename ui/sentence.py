@@ -1,0 +1,52 @@
+"""One's own sentence, answered by the unpruned and the pruned model side by side."""
+
+from __future__ import annotations
+
+import streamlit as st
+
+from pruning.errors import PruningError
+from pruning.masks import Mask
+from ui import state
+from ui.store import store
+
+PLACEHOLDER = "A slow start, but the last half hour is a delight."
+
+
+@st.fragment
+def sentence_box() -> None:
+    """A text field and two answers; typing reruns nothing else."""
+    st.subheader("Try a sentence")
+    text = st.text_input(
+        "Your own sentence",
+        key="sentence",
+        placeholder=PLACEHOLDER,
+        max_chars=2000,
+        help="Both models answer it: the one with all heads, and the one without the heads that are removed now.",
+    )
+    session = state.current()
+    model = store().request_model(session.model).model
+    if not text.strip():
+        st.caption("Type a sentence and press Enter.")
+        return
+    if model is None:
+        st.caption("The answer comes when the model is there.")
+        return
+    try:
+        from pruning.answering import answer
+
+        answers = [answer(model, text, mask) for mask in (Mask(), session.mask)]
+    except PruningError as error:
+        st.error(f"{error}.")
+        return
+    for column, title, found in zip(st.columns(2), ("All heads", "Without the removed heads"), answers, strict=True):
+        with column:
+            st.caption(title)
+            st.markdown(f"**{_shown(found[0].label)}** {found[0].probability:.2f}")
+            st.progress(found[0].probability)
+            st.caption(" · ".join(f"{_shown(a.label)} {a.probability:.2f}" for a in found[1:]))
+
+
+def _shown(label: str) -> str:
+    """A label as plain text: tokens may be spaces or marks that Markdown would swallow."""
+    plain = label if label.strip() else repr(label)
+    return "".join(f"\\{c}" if c in r"\`*_{}[]()#+-.!|<>~$:" else c for c in plain)

@@ -1,0 +1,181 @@
+"""The sidebar: which model, which data, how far loading is, and the link to what is on the screen."""
+
+from __future__ import annotations
+
+from urllib.parse import urlencode
+
+import streamlit as st
+
+from pruning.data import BUILT_IN_DATA
+from pruning.errors import PruningError
+from pruning.models import ASSETS, BUILT_IN
+from ui import state
+from ui.jobs import Job
+from ui.store import Loading, session_id, store
+
+REFRESH_SECONDS = 0.5
+MODEL_HELP = (
+    "Pick the built-in model, or type the id of a classifier or language model on the Hugging Face hub "
+    "(owner/name), or the path of a folder on this computer. Only safetensors are read, and no code of the model is run."
+)
+DATA_HELP = (
+    "Pick a built-in set, or type the path of a CSV, TSV, JSONL, JSON or Parquet file with a text and a label column, or "
+    "the id of a hub dataset. A file with a split column (calibration, evaluation) keeps choosing and measuring apart."
+)
+
+
+def sidebar() -> None:
+    """Draw the sidebar; the model begins to load on the first visit."""
+    st.logo(str(ASSETS / "logo.svg"))
+    with st.sidebar:
+        _model_picker()
+        _data_picker()
+        _link()
+
+
+# Model -----------------------------------------------------------------------------------------------------------
+
+
+def _model_picker() -> None:
+    session = state.current()
+    known = list(dict.fromkeys([*BUILT_IN, session.model, *st.session_state.get("models_used", [])]))
+    if "model_wanted" not in st.session_state:
+        st.session_state["model_choice"] = session.model
+    st.selectbox(
+        "Model",
+        known,
+        key="model_choice",
+        format_func=lambda name: BUILT_IN[name].label if name in BUILT_IN else name,
+        accept_new_options=True,
+        on_change=_want_model,
+        help=MODEL_HELP,
+    )
+    name = st.session_state.get("model_wanted", session.model)
+    waiting = store().request_model(name).state == "loading"
+    st.fragment(_model_state, run_every=REFRESH_SECONDS if waiting else None)(waiting)
+
+
+def _want_model() -> None:
+    name = (st.session_state["model_choice"] or "").strip()
+    st.session_state.pop("model_problem", None)
+    st.session_state.pop("model_wanted", None)
+    if name and name != state.current().model:
+        st.session_state["model_wanted"] = name
+        store().request_model(name, retry=True)
+
+
+def _model_state(waiting: bool) -> None:
+    """One line on the model; when the state changes, the whole page is drawn again."""
+    session = state.current()
+    name = st.session_state.get("model_wanted", session.model)
+    loading = store().request_model(name)
+    if loading.state == "loading":
+        st.caption(f"Loading: {loading.step} …")
+        st.progress(_share_of(loading), text=None)
+        return
+    if name != session.model or loading.state == "failed":
+        _settle(loading, session)
+    if waiting:
+        st.rerun()
+    problem = st.session_state.get("model_problem")
+    if problem:
+        st.error(problem)
+        st.button("Dismiss", key="dismiss_model", on_click=lambda: st.session_state.pop("model_problem", None))
+    ready = store().request_model(state.current().model)
+    if ready.model is not None:
+        anatomy = ready.model.anatomy
+        st.caption(f"Ready · {anatomy.total_heads:,} heads in {len(anatomy.sites)} attention layers")
+
+
+def _share_of(loading: Loading) -> float:
+    """How far loading is, by the steps that it goes through."""
+    steps = ("Waiting", "Starting", "Looking", "Checking", "Loading", "Finding", "Counting")
+    place = next((i for i, word in enumerate(steps) if loading.step.startswith(word)), 2)
+    return place / len(steps)
+
+
+def _settle(loading: Loading, session: state.Session) -> None:
+    """Take the wanted model where it is ready; stay on what worked before where it is not."""
+    st.session_state.pop("model_wanted", None)
+    if loading.state == "ready":
+        used = st.session_state.setdefault("models_used", [])
+        used.append(loading.name)
+        state.update(model=loading.name)
+    else:
+        st.session_state["model_problem"] = f"{loading.error[:1].upper()}{loading.error[1:]}."
+        if loading.name == session.model != "demo":
+            state.update(model="demo")
+    st.rerun()
+
+
+# Data ------------------------------------------------------------------------------------------------------------
+
+
+def _data_picker() -> None:
+    session = state.current()
+    if "data_wanted" not in st.session_state:
+        st.session_state["data_choice"] = session.data
+    st.selectbox(
+        "Data",
+        list(dict.fromkeys([*BUILT_IN_DATA, session.data])),
+        key="data_choice",
+        format_func=state.data_label,
+        accept_new_options=True,
+        on_change=_want_data,
+        help=DATA_HELP,
+    )
+    wanted = st.session_state.get("data_wanted")
+    st.fragment(_data_state, run_every=REFRESH_SECONDS if wanted else None)(bool(wanted))
+
+
+def _want_data() -> None:
+    name = (st.session_state["data_choice"] or "").strip()
+    st.session_state.pop("data_problem", None)
+    st.session_state.pop("data_wanted", None)
+    if name and name != state.current().data:
+        st.session_state["data_wanted"] = name
+
+
+def _data_state(waiting: bool) -> None:
+    wanted, session = st.session_state.get("data_wanted"), state.current()
+    loading = store().request_model(session.model)
+    if wanted and loading.model is None and loading.state == "loading":
+        st.caption("Reading the data when the model is there …")
+        return
+    if wanted and loading.model is not None:
+        model = loading.model
+
+        def work(job: Job) -> int:
+            job.report(0, 1, "Reading")
+            return len(store().examples(model, wanted, "evaluation"))
+
+        job = store().worker.submit(Job((session_id(), "data"), ("data", model.fingerprint, wanted), work))
+        if job.active:
+            st.caption("Reading the data …")
+            return
+        st.session_state.pop("data_wanted", None)
+        if job.state == "done":
+            state.update(data=wanted)
+        elif job.error is not None:
+            st.session_state["data_problem"] = _sentence(job.error)
+        st.rerun()
+    if waiting:
+        st.rerun()
+    if problem := st.session_state.get("data_problem"):
+        st.error(problem)
+        st.button("Dismiss", key="dismiss_data", on_click=lambda: st.session_state.pop("data_problem", None))
+
+
+def _sentence(error: Exception) -> str:
+    text = str(error) if isinstance(error, PruningError) else f"{type(error).__name__}: {error}"
+    return f"{text[:1].upper()}{text[1:]}."
+
+
+# Link ------------------------------------------------------------------------------------------------------------
+
+
+def _link() -> None:
+    parameters = urlencode(state.url_parameters(state.current()))
+    base = (st.context.url or "").partition("?")[0]
+    with st.popover("Copy link", help="A link to this page with this model, data, criterion and mask."):
+        st.code(f"{base}?{parameters}" if parameters else base or "/", language=None, wrap_lines=True)

@@ -1,0 +1,261 @@
+"""What all sessions share: loaded models, encoded data, importance maps, evaluations, and the worker that makes them.
+
+Everything in here is immutable or keyed by fingerprints, so no session can change what another one sees. Importing this
+module imports no torch; the models are loaded on a thread of their own, so that pages draw first.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any, Literal
+
+import streamlit as st
+
+from pruning.data import BUILT_IN_DATA, DataSpec
+from pruning.errors import ModelError, PruningError
+from pruning.importance import ImportanceMap, get_criterion
+from pruning.masks import Mask
+from pruning.models import BUILT_IN, ModelSpec
+from ui.jobs import Cache, Job, Worker
+
+if TYPE_CHECKING:
+    from pruning.cost import CostModel
+    from pruning.evaluation import Comparison, Evaluation
+    from pruning.models import LoadedModel
+    from pruning.tasks import Examples
+
+DASHBOARD_THREADS = int(os.environ.get("HEADROOM_THREADS", 0)) or max(
+    1, (os.cpu_count() or 2) - 1
+)  # one for the server
+KEPT_EVALUATIONS, KEPT_MAPS, KEPT_DATA, KEPT_MODELS = 400, 200, 32, 4
+LIVE_ROWS = 1500
+
+
+@dataclass(eq=False)
+class Loading:
+    """A model on its way into memory, or there, or refused."""
+
+    name: str
+    state: Literal["loading", "ready", "failed"] = "loading"
+    step: str = "Waiting"
+    started: float = 0.0
+    model: LoadedModel | None = None
+    error: str = ""
+    cost: CostModel | None = None
+
+
+@dataclass(frozen=True)
+class Live:
+    """What the worker knows of a mask at one moment."""
+
+    before: Evaluation | None
+    after: Evaluation | None
+    comparison: Comparison | None
+
+
+class Store:
+    """The process-wide store; get it with `store()`."""
+
+    def __init__(self) -> None:
+        self.worker = Worker()
+        self._models: dict[str, Loading] = {}
+        self._lock, self._load_lock = threading.Lock(), threading.Lock()
+        self._evaluations, self._maps = Cache(KEPT_EVALUATIONS), Cache(KEPT_MAPS)
+        self._examples = Cache(KEPT_DATA)
+
+    # Models ------------------------------------------------------------------------------------------------------
+
+    def request_model(self, name: str, retry: bool = False) -> Loading:
+        """The state of a model; the first request starts to load it in the background."""
+        with self._lock:
+            loading = self._models.get(name)
+            if loading is None or (retry and loading.state == "failed"):
+                loading = self._models[name] = Loading(name, started=time.monotonic())
+                threading.Thread(target=self._load, args=(loading,), name=f"load {name}", daemon=True).start()
+            return loading
+
+    def _load(self, loading: Loading) -> None:
+        with self._load_lock:  # one at a time, so that memory is checked against what is really free
+            try:
+                from pruning.cost import count_cost
+                from pruning.models import load_model, set_threads
+                from pruning.tasks import task_of
+
+                set_threads(DASHBOARD_THREADS)
+
+                def on_step(step: str) -> None:
+                    loading.step = step
+
+                model = load_model(ModelSpec(loading.name), on_step)
+                if not model.anatomy.sites:
+                    raise ModelError(f"{loading.name} cannot be used: {model.anatomy.reason}")
+                task_of(model)
+                on_step("Counting what each head costs")
+                try:
+                    loading.cost = count_cost(model)
+                except PruningError:
+                    loading.cost = None  # shown as not measured
+                loading.model, loading.state = model, "ready"
+            except (PruningError, MemoryError, RuntimeError, ValueError, OSError, ImportError) as error:
+                loading.error, loading.state = str(error), "failed"
+        self._forget_models()
+
+    def _forget_models(self) -> None:
+        with self._lock:
+            ready = [n for n, loading in self._models.items() if loading.state == "ready" and n not in BUILT_IN]
+            for name in ready[: max(0, len(ready) - KEPT_MODELS)]:
+                del self._models[name]
+
+    # Data --------------------------------------------------------------------------------------------------------
+
+    def examples(self, model: LoadedModel, data: str, split: Literal["calibration", "evaluation"]) -> Examples:
+        """Encoded examples of a data set for a model, read and tokenised once.
+
+        Raises:
+            PruningError: The data cannot be read or does not fit the model.
+        """
+        from pruning.data import load_data
+        from pruning.tasks import task_of
+
+        key = (model.fingerprint, data, split, _modified(data))
+        found = self._examples.get(key)
+        if found is None:
+            rows = None if data in BUILT_IN_DATA else LIVE_ROWS
+            found = task_of(model).encode(model, load_data(DataSpec(data, split, rows)))
+            self._examples.put(key, found)
+        return found
+
+    # Importance --------------------------------------------------------------------------------------------------
+
+    def importance(self, model_name: str, data: str, criterion: str) -> ImportanceMap | None:
+        """A map that is known already: kept with the built-in model, or scored since the server started."""
+        if model_name == "demo" and calibration_data(data) == "demo" and criterion in kept_maps():
+            return kept_maps()[criterion]
+        return self._maps.get((model_name, calibration_data(data), criterion))
+
+    def score(self, session: str, model: LoadedModel, data: str, criterion: str) -> Job:
+        """Queue the scoring of a criterion on the calibration rows."""
+        name, source = model.spec.name, calibration_data(data)
+
+        def work(job: Job) -> ImportanceMap:
+            from pruning.importance.scoring import score
+
+            job.report(0, 1, "Reading the calibration rows")
+            needed = get_criterion(criterion).needs_data
+            examples = self.examples(model, source, "calibration") if needed else None
+            found = score(model, criterion, examples, progress=lambda done, total: job.report(done, total, "Scoring"))
+            self._maps.put((name, source, criterion), found)
+            return found
+
+        return self.worker.submit(Job((session, "score"), ("score", model.fingerprint, source, criterion), work))
+
+    # Evaluation --------------------------------------------------------------------------------------------------
+
+    def evaluation(self, model: LoadedModel, examples: Examples, mask: Mask) -> Evaluation | None:
+        """A finished evaluation, if there is one."""
+        return self._evaluations.get((model.fingerprint, examples.fingerprint, mask))
+
+    def evaluate(self, session: str, model: LoadedModel, data: str, mask: Mask) -> Job:
+        """Queue the evaluation of a mask against the unpruned model; what is known already is not computed again."""
+
+        def work(job: Job) -> Live:
+            from pruning.evaluation import compare
+
+            job.report(0, 1, "Reading the evaluation rows")
+            examples = self.examples(model, data, "evaluation")
+            before = self._run(job, model, examples, Mask(), "Measuring the unpruned model", None)
+            if not mask:
+                return Live(before, before, compare(before, before))
+            after = self._run(job, model, examples, mask, "Measuring the pruned model", before)
+            return Live(before, after, compare(before, after))
+
+        return self.worker.submit(Job((session, "evaluate"), ("evaluate", model.fingerprint, data, mask), work))
+
+    def _run(
+        self, job: Job, model: LoadedModel, examples: Examples, mask: Mask, step: str, before: Evaluation | None
+    ) -> Evaluation:
+        found = self.evaluation(model, examples, mask)
+        if found is None:
+            from pruning.evaluation import evaluate
+
+            found = evaluate(
+                model,
+                examples,
+                mask,
+                progressive=True,
+                on_progress=_partial_results(job, step, before, PARTIAL_SECONDS),
+            )
+            self._evaluations.put((model.fingerprint, examples.fingerprint, mask), found)
+        return found
+
+
+PARTIAL_SECONDS = 0.5  # a partial result is summarised this often at the most: the summary itself takes time
+
+
+def _partial_results(
+    job: Job, step: str, before: Evaluation | None, every: float
+) -> Callable[[int, int, Callable[[], Evaluation]], None]:
+    """Report progress after every batch and a result so far now and then."""
+    last = time.monotonic() - every / 2
+
+    def on_progress(done: int, total: int, so_far: Callable[[], Evaluation]) -> None:
+        nonlocal last
+        job.report(done, total, step)
+        if done < total and time.monotonic() - last > every:
+            from pruning.evaluation import compare
+
+            found = so_far()
+            job.partial = Live(found, None, None) if before is None else Live(before, found, compare(before, found))
+            last = time.monotonic()
+
+    return on_progress
+
+
+def _modified(data: str) -> float:
+    """When a data file was last changed, so that an edited file is read again."""
+    from pathlib import Path
+
+    try:
+        return Path(data).expanduser().stat().st_mtime
+    except (OSError, ValueError, RuntimeError):
+        return 0.0
+
+
+def calibration_data(data: str) -> str:
+    """Where importance is scored for a data set: out-of-domain sets are for measuring only."""
+    return "demo" if data in BUILT_IN_DATA else data
+
+
+@lru_cache(maxsize=1)
+def kept_maps() -> dict[str, ImportanceMap]:
+    """The built-in model's maps from ``assets/``, as long as they belong to the very model that is there now."""
+    from pruning.models import built_in_fingerprint
+
+    path = BUILT_IN["demo"].folder / "importance.json"
+    if not path.is_file():
+        return {}
+    maps = [ImportanceMap.from_json(row) for row in json.loads(path.read_text(encoding="utf-8"))["maps"]]
+    now = built_in_fingerprint("demo")
+    return {found.criterion: found for found in maps if found.model == now}
+
+
+@st.cache_resource(show_spinner=False)
+def store() -> Store:
+    """The one store of this process."""
+    return Store()
+
+
+def session_id() -> str:
+    """A name for the present session, unknown to the others."""
+    context: Any = st.session_state
+    if "session_id" not in context:
+        import uuid
+
+        context["session_id"] = uuid.uuid4().hex
+    return context["session_id"]

@@ -1,0 +1,29 @@
+"""The few rules that the theme file cannot express: contrast on the dark accent, readable captions, aligned figures."""
+
+from __future__ import annotations
+
+import streamlit as st
+
+from ui.theme import tokens
+
+LIGHT, DARK = tokens("light"), tokens("dark")
+RULES = f"""<style>
+[data-testid^="stBaseButton-primary"] {{ color: light-dark(#FFFFFF, {DARK.ground}); }}
+[data-testid="stCaptionContainer"] {{ opacity: 1; color: light-dark({LIGHT.secondary}, {DARK.secondary}); }}
+[data-testid="stMetricValue"], .headroom-figures {{ font-variant-numeric: tabular-nums; }}
+.stMainBlockContainer {{ padding-top: 3rem; padding-bottom: 3rem; }}
+.headroom-figures table {{ width: 100%; border-collapse: collapse; font-size: 0.875rem; }}
+.headroom-figures th, .headroom-figures td {{
+  text-align: right; padding: 4px 0 4px 12px; border: 0;
+  border-bottom: 1px solid light-dark({LIGHT.line}, {DARK.line}); }}
+.headroom-figures th:first-child, .headroom-figures td:first-child {{ text-align: left; padding-left: 0; }}
+.headroom-figures th {{ font-weight: 400; color: light-dark({LIGHT.secondary}, {DARK.secondary}); }}
+.headroom-figures .interval {{ color: light-dark({LIGHT.secondary}, {DARK.secondary}); white-space: nowrap; }}
+.headroom-figures .worse {{ color: light-dark({LIGHT.pruned}, {DARK.pruned}); }}
+.headroom-figures .better {{ color: light-dark({LIGHT.kept}, {DARK.kept}); }}
+</style>"""
+
+
+def style() -> None:
+    """Add the rules to the page."""
+    st.html(RULES)

@@ -1,0 +1,197 @@
+"""Editing the mask: clicks, boxes, the grid, sliders, whole layers, undo. One frozen mask behind all of them."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import streamlit as st
+
+from pruning.importance import ImportanceMap, get_criterion
+from pruning.masks import HeadId, Mask
+from ui import charts, state
+from ui.grid import apply_edit, head_grid
+from ui.theme import Theme
+
+GRID_FIRST = 1000  # above so many heads the grid is quicker than the picture
+TOOLS = {"click": "Click", "box": "Box", "grid": "Grid"}
+TOOLS_HELP = (
+    "Click: press on a cell to remove or restore a head. Box: drag over cells; they are all removed, or all restored "
+    "where they were removed already. Grid: buttons for mouse, keyboard (arrows, Space, Shift + arrows) and screen reader."
+)
+
+
+def toolbar(heads_per_site: tuple[int, ...]) -> None:
+    """How much is removed, and the edits that concern the mask as a whole."""
+    session = state.current()
+    history, total = session.history, sum(heads_per_site)
+    with st.container(horizontal=True, vertical_alignment="center", gap="small"):
+        st.markdown(f"**Removed {len(session.mask.heads):,} of {total:,} heads**", width="content")
+        st.button("Undo", on_click=state.undo, disabled=not history.past, shortcut="Ctrl+Z", icon=":material/undo:")
+        st.button(
+            "Redo", on_click=state.redo, disabled=not history.future, shortcut="Ctrl+Shift+Z", icon=":material/redo:"
+        )
+        st.button(
+            "Invert",
+            on_click=lambda: state.edit_mask(inverted(session.mask, heads_per_site)),
+            help="Keep what is removed and remove what is kept.",
+        )
+        st.button(
+            "Reset",
+            on_click=lambda: state.edit_mask(Mask()),
+            disabled=not session.mask,
+            help="Put all heads back. Undo brings the mask back.",
+        )
+
+
+def inverted(mask: Mask, heads_per_site: tuple[int, ...]) -> Mask:
+    """Every head the other way round; neurons and layers stay as they are."""
+    every = {HeadId(site, head) for site, heads in enumerate(heads_per_site) for head in range(heads)}
+    return replace(mask, heads=frozenset(every - mask.heads))
+
+
+def toggled(mask: Mask, heads: set[HeadId]) -> Mask:
+    """Remove these heads, or restore them where all of them are removed already."""
+    chosen = Mask(frozenset(heads))
+    return mask - chosen if chosen.heads <= mask.heads else mask | chosen
+
+
+def editor(importance: ImportanceMap | None, heads_per_site: tuple[int, ...], names: list[str], theme: Theme) -> None:
+    """The heatmap that takes clicks, or the grid."""
+    default = "grid" if sum(heads_per_site) > GRID_FIRST or importance is None else "click"
+    st.session_state["tool_choice"] = st.session_state.get("tool") or default
+    tool = st.segmented_control(
+        "Edit with",
+        list(TOOLS),
+        key="tool_choice",
+        required=True,
+        format_func=TOOLS.__getitem__,
+        help=TOOLS_HELP,
+        on_change=lambda: st.session_state.update(tool=st.session_state["tool_choice"]),
+    )
+    if tool == "grid" or importance is None:
+        _grid(importance, heads_per_site, names)
+    else:
+        _heatmap(importance, heads_per_site, names, theme, tool)
+
+
+def _grid(importance: ImportanceMap | None, heads_per_site: tuple[int, ...], names: list[str]) -> None:
+    head_grid(
+        importance.values if importance else None,
+        state.current().mask,
+        heads_per_site=heads_per_site,
+        site_names=names,
+        key=f"grid_{state.current().model}",
+        label="Attention heads by layer",
+        signed=bool(importance) and get_criterion(importance.criterion).signed,
+        on_edit=lambda edit: state.edit_mask(apply_edit(state.current().mask, edit)),
+    )
+
+
+def _heatmap(
+    importance: ImportanceMap, heads_per_site: tuple[int, ...], names: list[str], theme: Theme, tool: str
+) -> None:
+    session, criterion = state.current(), get_criterion(importance.criterion)
+    removed = len(session.mask.heads)
+    figure = charts.heatmap(
+        importance.values,
+        mask=session.mask,
+        site_names=names,
+        title=f"{removed} heads removed" if removed else "All heads kept",
+        subtitle=f"{criterion.label}; a cross marks a removed head",
+        unit=criterion.unit,
+        signed=criterion.signed,
+        theme=theme,
+        clickable=True,
+        drag="box" if tool == "box" else "click",
+    )
+    key = f"heatmap_{tool}"
+
+    def on_select() -> None:
+        event = st.session_state.get(key)
+        heads = charts.clicked_heads(event.get("selection") if event else None, heads_per_site)
+        if heads:
+            state.edit_mask(toggled(state.current().mask, heads))
+
+    alt = charts.describe_heatmap(importance.values, mask=session.mask, site_names=names, unit=criterion.unit)
+    st.plotly_chart(
+        figure,
+        theme=None,
+        config=charts.CONFIG,
+        key=key,
+        on_select=on_select,
+        selection_mode=("points", "box"),
+        alt=alt,
+    )
+
+
+def sliders(importance: ImportanceMap) -> None:
+    """Two ways to say the same: a threshold, or how many of the lowest heads go."""
+    session = state.current()
+    total, removed = len(importance.keep_values), len(session.mask.heads)
+    criterion = get_criterion(importance.criterion)
+    low, high = _ends(importance)
+    st.session_state["lowest_slider"] = min(removed, total)
+    st.session_state["threshold_slider"] = min(high, max(low, _threshold(importance, session.mask)))
+    st.slider(
+        "Remove the lowest heads",
+        0,
+        total,
+        key="lowest_slider",
+        on_change=lambda: state.edit_mask(importance.lowest(st.session_state["lowest_slider"])),
+        help="Sets the mask to so many of the least important heads. Undo brings back what was there before.",
+    )
+    side = "above" if criterion.direction == "low" else "below"
+    st.slider(
+        f"Remove heads {side} a threshold",
+        low,
+        high,
+        step=(high - low) / 200,
+        format="%.4f",
+        key="threshold_slider",
+        on_change=lambda: _use_threshold(importance),
+        help=f"Sets the mask to every head whose {criterion.label.lower()} is {side} this value ({criterion.unit}).",
+    )
+
+
+def _ends(importance: ImportanceMap) -> tuple[float, float]:
+    """A little beyond the values, so that both nothing and everything can be removed."""
+    values = [value for row in importance.values for value in row]
+    margin = (max(values) - min(values) or 1.0) / 100
+    return min(values) - margin, max(values) + margin
+
+
+def _threshold(importance: ImportanceMap, mask: Mask) -> float:
+    """Where the threshold stands: where the user put it while it still gives this mask, else by the number of heads."""
+    chosen = st.session_state.get("threshold_chosen")
+    low, high = _ends(importance)
+    if chosen is not None and low <= chosen <= high and importance.below(chosen).heads == mask.heads:
+        return chosen
+    between = importance.threshold_for(min(len(mask.heads), len(importance.keep_values)))
+    if between is not None:
+        return between
+    lowest_first = get_criterion(importance.criterion).direction == "high"
+    return low if bool(mask.heads) != lowest_first else high
+
+
+def _use_threshold(importance: ImportanceMap) -> None:
+    threshold = st.session_state["threshold_chosen"] = st.session_state["threshold_slider"]
+    state.edit_mask(importance.below(threshold))
+
+
+def layer_tool(heads_per_site: tuple[int, ...], names: list[str]) -> None:
+    """Remove or restore a whole row."""
+    pick, act = st.columns([3, 2], vertical_alignment="bottom")
+    site = pick.selectbox(
+        "Whole layer",
+        range(len(names)),
+        format_func=names.__getitem__,
+        key="layer_choice",
+        help="All attention heads of this layer; its feed-forward block stays.",
+    )
+    row = {HeadId(site, head) for head in range(heads_per_site[site])}
+    gone = row <= state.current().mask.heads
+    act.button(
+        "Restore the layer's heads" if gone else "Remove the layer's heads",
+        on_click=lambda: state.edit_mask(toggled(state.current().mask, row)),
+        width="stretch",
+    )
