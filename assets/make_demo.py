@@ -240,10 +240,10 @@ It is not meant for use on people, or for texts that it was not trained on (see 
 
 ## Data
 Sentences that human raters scored from -4 to 4: Hutto & Gilbert, *VADER: A Parsimonious Rule-based Model for Sentiment
-Analysis of Social Media Text*, ICWSM 2014, from the source archive of `vaderSentiment` 3.3.2 (MIT). Ratings of -0.5 to 0.5 and
-repeated texts (case and spaces aside) are left out; the label is the sign of the mean rating. The SHA-256 of the text
-orders the movie sentences: the lowest 1,500 are the evaluation set, the next 512 the calibration set, the rest is for
-training. The first 500 tweets and Amazon sentences in the same order are out-of-domain evaluation sets.
+Analysis of Social Media Text*, ICWSM 2014, from the source archive of `vaderSentiment` 3.3.2 (MIT). Ratings of -0.5 to
+0.5 and repeated texts (case and spaces aside) are left out; the label is the sign of the mean rating. The SHA-256 of
+the text orders the movie sentences: the lowest 1,500 are the evaluation set, the next 512 the calibration set, the rest
+is for training. The first 500 tweets and Amazon sentences in the same order are out-of-domain evaluation sets.
 
 | set | rows | positive |
 |---|---|---|
@@ -253,9 +253,9 @@ Training rows are not kept here, and are never scored, calibrated on or shown.
 
 ## Training
 Base: `sentence-transformers/all-MiniLM-L6-v2` (BERT, 6 layers of 12 heads, Apache-2.0), whose weights are checked by
-their SHA-256 when they are loaded. LoRA (Hu et al., ICLR 2022; peft) of rank 16, alpha 32, dropout 0.05 on query, key, value and
-every dense layer, and a new classifier; 676,610 trained parameters. AdamW, learning rate 1e-3 with 50 warm-up steps and
-linear decay, 3 epochs in batches of 32, seed 0. No choice was made on the evaluation rows. The update is merged into
+their SHA-256 when they are loaded. LoRA (Hu et al., ICLR 2022; peft) of rank 16, alpha 32, dropout 0.05 on query, key,
+value and every dense layer, and a new classifier; 676,610 trained parameters. AdamW, learning rate 1e-3 with 50 warm-up
+steps and linear decay, 3 epochs in batches of 32, seed 0. No choice was made on the evaluation rows. The update is merged into
 the weights at loading.
 
 ## Accuracy

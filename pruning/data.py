@@ -22,7 +22,7 @@ BUILT_IN_DATA = {
 TEXT_COLUMNS = ("text", "sentence", "content", "review", "snippet", "image", "path", "file")
 LABEL_COLUMNS = ("label", "labels", "target", "class", "sentiment", "category")
 HUB_SPLITS = {"calibration": ("train",), "evaluation": ("validation", "test")}
-READERS = {
+READERS: dict[str, tuple[str, dict[str, Any]]] = {
     ".csv": ("read_csv", {"keep_default_na": False}),
     ".tsv": ("read_csv", {"keep_default_na": False, "sep": "\t"}),
     ".jsonl": ("read_json", {"lines": True}),

@@ -85,7 +85,7 @@ OnProgress = Callable[[int, int, Callable[[], Evaluation]], None]  # done, total
 
 
 def waves(count: int, progressive: bool, seed: int = 0) -> Iterator[Sequence[int]]:
-    """Positions in the order of evaluation: all at once, or in growing random samples so that early figures are fair."""
+    """Positions in the order of evaluation: all at once, or growing random samples, so that early figures are fair."""
     if not progressive:
         yield range(count)
         return

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor, nn
 
-from pruning.anatomy import Anatomy
+from pruning.anatomy import Anatomy, AttentionSite, Layer, MLPSite
 from pruning.errors import UnsupportedError
 from pruning.masks import Mask
 
@@ -157,7 +157,7 @@ def gated(model: LoadedModel, mask: Mask) -> Iterator[nn.Module]:
 
 
 def _check_support(anatomy: Anatomy, mask: Mask) -> None:
-    touched = [anatomy.sites[i] for i in {site for site, _ in mask.heads}]
+    touched: list[AttentionSite | MLPSite | Layer] = [anatomy.sites[i] for i in {site for site, _ in mask.heads}]
     touched += [anatomy.blocks[i] for i in {block for block, _ in mask.neurons}]
     touched += [anatomy.layers[i] for i in mask.layers]
     for part in touched:

@@ -120,9 +120,9 @@ class Mask:
         if value.get("version", FILE_VERSION) != FILE_VERSION:
             raise MaskError(f"the mask has version {value['version']!r}, but this program reads version {FILE_VERSION}")
         try:
-            neurons = [(int(block), i) for block, row in dict(value.get("neurons") or {}).items() for i in row]
+            neurons = [NeuronId(int(block), i) for block, row in dict(value.get("neurons") or {}).items() for i in row]
             return cls(
-                frozenset(tuple(pair) for pair in value.get("heads") or []),
+                frozenset(HeadId(*pair) for pair in value.get("heads") or []),
                 frozenset(neurons),
                 frozenset(value.get("layers") or []),
             )
@@ -184,7 +184,11 @@ class Mask:
         if len(parts) > 3:
             raise MaskError("the mask code in the link is damaged")
         heads, neurons, layers = (list(_unpack(part)) for part in [*parts, "", "", ""][:3])
-        return cls(frozenset(heads), frozenset(neurons), frozenset(i for _, i in layers))
+        return cls(
+            frozenset(HeadId(*pair) for pair in heads),
+            frozenset(NeuronId(*pair) for pair in neurons),
+            frozenset(i for _, i in layers),
+        )
 
 
 def _index(value: object) -> int:
@@ -214,8 +218,10 @@ def _unpack(text: str) -> Iterator[tuple[int, int]]:
         data = base64.b64decode(text + "=" * (-len(text) % 4), altchars=b"-_", validate=True)
     except (binascii.Error, ValueError) as error:
         raise MaskError("the mask code in the link is damaged") from error
-    row, column, numbers, count = 0, -1, _varints(data), 0
-    for number in numbers:
+    row, column, numbers = 0, -1, _varints(data)
+    for count, number in enumerate(numbers):
+        if count >= LARGEST_COUNT:
+            raise MaskError("the mask code in the link is too long")
         if number % 2:
             row, column = row + (number - 1) // 2 + 1, -1
             try:
@@ -223,9 +229,6 @@ def _unpack(text: str) -> Iterator[tuple[int, int]]:
             except StopIteration:
                 raise MaskError("the mask code in the link is cut short") from None
         column += number // 2 + 1
-        count += 1
-        if count > LARGEST_COUNT:
-            raise MaskError("the mask code in the link is too long")
         yield row, column
 
 

@@ -1,8 +1,8 @@
 """Long work behind the pages: one worker, a fair queue, progress, cancelling. No streamlit here.
 
 All computation of all sessions goes through one worker thread, because two evaluations at once on the same cores take
-longer than one after the other. Every session has at most one job of a kind: a newer one cancels and replaces the older,
-so nobody can fill the queue, and first come is first served.
+longer than one after the other. Every session has at most one job of a kind: a newer one cancels and replaces the
+older, so nobody can fill the queue, and first come is first served.
 """
 
 from __future__ import annotations
@@ -130,7 +130,7 @@ class Worker:
 
 
 def run(job: Job) -> None:
-    """Do the work of a job and note how it ended. An error of ours is for the page; any other one is a bug, kept whole."""
+    """Do the work of a job and note how it ended: expected errors are kept for the page, others are raised, too."""
     try:
         job.result = job.work(job)
         job.state = "cancelled" if job.cancelled.is_set() else "done"

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import html
+from typing import Literal
 
 import streamlit as st
 
 from pruning.evaluation import Comparison, Evaluation, Flip
 from pruning.masks import Mask
+from pruning.statistics import Estimate
 from ui import state
 from ui import theme as look
 from ui.importance import progress_text
@@ -69,7 +71,7 @@ def _panel(was_busy: bool) -> None:
     _headline(live, session.mask)
     _progress_line(job, live)
     _cost(loading, session.mask)
-    if live is not None and live.before is not None:
+    if live is not None:
         _table(live)
         if live.after is not None and live.comparison is not None:
             _flips(live.comparison, live.after)
@@ -93,7 +95,7 @@ def _headline(live: Live | None, mask: Mask) -> None:
         "Accuracy",
         look.percent(accuracy.value),
         delta=look.points(difference).partition(" (")[0] if difference else None,
-        delta_color=_delta_colour(difference, lower_is_better=False),
+        delta_color=_delta_colour(difference),
     )
     left.caption(f"95% interval {look.proportion(accuracy, shown.samples).partition('(')[2].rstrip(')')}")
     if shown.complete:
@@ -106,11 +108,9 @@ def _headline(live: Live | None, mask: Mask) -> None:
     )
 
 
-def _delta_colour(difference: object, *, lower_is_better: bool) -> str:
+def _delta_colour(difference: Estimate | None) -> Literal["off", "normal"]:
     """Grey as long as the interval holds zero: then nothing is known to have changed."""
-    if difference is None or difference.low <= 0 <= difference.high:
-        return "off"
-    return "inverse" if lower_is_better else "normal"
+    return "off" if difference is None or difference.low <= 0 <= difference.high else "normal"
 
 
 def _remember_loss(mask: Mask, value: float) -> None:
@@ -170,6 +170,8 @@ def _share(after: int, total: int) -> str:
 def _table(live: Live) -> None:
     """All metrics side by side, with paired differences."""
     before, after, comparison = live.before, live.after, live.comparison
+    if before is None:
+        return
     rows = []
     for name, estimate in before.metrics.items():
         cells = [NAMES.get(name, name), _value(name, estimate)]
@@ -181,18 +183,17 @@ def _table(live: Live) -> None:
     if after is not None and after is not before:
         heads += [f"Pruned, n = {after.samples:,}", "Paired difference (95% interval)"]
     head = "".join(f"<th scope='col'>{text}</th>" for text in heads)
-    st.html(
-        f"<div class='headroom-figures'><table><thead><tr>{head}</tr></thead><tbody>{''.join(rows)}</tbody></table></div>"
-    )
+    table = f"<table><thead><tr>{head}</tr></thead><tbody>{''.join(rows)}</tbody></table>"
+    st.html(f"<div class='headroom-figures'>{table}</div>")
 
 
-def _value(name: str, estimate: object) -> str:
+def _value(name: str, estimate: Estimate) -> str:
     text = look.proportion(estimate) if name in PERCENT else look.measured(estimate)
     value, _, interval = text.partition(" (")
     return f"{value} <span class='interval'>({interval}</span>" if interval else value
 
 
-def _difference(name: str, estimate: object) -> str:
+def _difference(name: str, estimate: Estimate | None) -> str:
     if estimate is None:
         return look.NOT_MEASURED
     text = look.points(estimate) if name in PERCENT else look.difference(estimate)
@@ -234,7 +235,8 @@ def _flip(flip: Flip) -> None:
     css = {"worse": "worse", "better": "better", "other": "interval"}[flip.kind]
     st.html(
         f"<div class='headroom-figures'><p style='margin:0'>{html.escape(flip.text)}</p>"
-        f"<p class='interval' style='margin:0;white-space:normal'><span class='{css}'>{kind}</span> · label {html.escape(flip.label)}"
+        f"<p class='interval' style='margin:0;white-space:normal'><span class='{css}'>{kind}</span>"
+        f" · label {html.escape(flip.label)}"
         f" · before: {html.escape(flip.before)} {flip.confidence_before:.2f}"
         f" · after: {html.escape(flip.after)} {flip.confidence_after:.2f}</p></div>"
     )

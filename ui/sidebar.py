@@ -16,11 +16,11 @@ from ui.store import Loading, session_id, store
 REFRESH_SECONDS = 0.5
 MODEL_HELP = (
     "Pick the built-in model, or type the id of a classifier or language model on the Hugging Face hub "
-    "(owner/name), or the path of a folder on this computer. Only safetensors are read, and no code of the model is run."
+    "(owner/name), or the path of a folder on this computer. Only safetensors are read, and no code of the model runs."
 )
 DATA_HELP = (
-    "Pick a built-in set, or type the path of a CSV, TSV, JSONL, JSON or Parquet file with a text and a label column, or "
-    "the id of a hub dataset. A file with a split column (calibration, evaluation) keeps choosing and measuring apart."
+    "Pick a built-in set, or type the path of a CSV, TSV, JSONL, JSON or Parquet file with a text and a label column, "
+    "or the id of a hub dataset. A split column (calibration, evaluation) keeps choosing and measuring apart."
 )
 
 

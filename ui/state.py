@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 import streamlit as st
 
@@ -60,7 +61,7 @@ def current() -> Session:
     return st.session_state["session"]
 
 
-def update(**changes: object) -> None:
+def update(**changes: Any) -> None:
     """Replace parts of the state; another model begins with an empty mask."""
     session = current()
     if changes.get("model", session.model) != session.model:
@@ -116,7 +117,7 @@ def sync_url() -> None:
 def _adopt_url(first: bool) -> None:
     """Take model, data, criterion and mask from the link; what does not fit is named in a notice."""
     here, session, problems = st.query_params, st.session_state["session"], []
-    changes: dict[str, object] = {name: here[name] for name in ("model", "data") if here.get(name)}
+    changes: dict[str, Any] = {name: here[name] for name in ("model", "data") if here.get(name)}
     if here.get("criterion") in criteria():
         changes["criterion"] = here["criterion"]
     elif here.get("criterion"):

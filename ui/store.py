@@ -30,9 +30,7 @@ if TYPE_CHECKING:
     from pruning.models import LoadedModel
     from pruning.tasks import Examples
 
-DASHBOARD_THREADS = int(os.environ.get("HEADROOM_THREADS", 0)) or max(
-    1, (os.cpu_count() or 2) - 1
-)  # one for the server
+DASHBOARD_THREADS = int(os.environ.get("HEADROOM_THREADS", "0")) or max(1, (os.cpu_count() or 2) - 1)  # one serves
 KEPT_EVALUATIONS, KEPT_MAPS, KEPT_DATA, KEPT_MODELS = 400, 200, 32, 4
 LIVE_ROWS = 1500
 

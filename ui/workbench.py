@@ -16,7 +16,7 @@ GRID_FIRST = 1000  # above so many heads the grid is quicker than the picture
 TOOLS = {"click": "Click", "box": "Box", "grid": "Grid"}
 TOOLS_HELP = (
     "Click: press on a cell to remove or restore a head. Box: drag over cells; they are all removed, or all restored "
-    "where they were removed already. Grid: buttons for mouse, keyboard (arrows, Space, Shift + arrows) and screen reader."
+    "where they were removed already. Grid: buttons for mouse, keyboard (arrows, Space, Shift + arrows), screen reader."
 )
 
 
@@ -71,7 +71,7 @@ def editor(importance: ImportanceMap | None, heads_per_site: tuple[int, ...], na
     if tool == "grid" or importance is None:
         _grid(importance, heads_per_site, names)
     else:
-        _heatmap(importance, heads_per_site, names, theme, tool)
+        _heatmap(importance, heads_per_site, names, theme, tool or "click")
 
 
 def _grid(importance: ImportanceMap | None, heads_per_site: tuple[int, ...], names: list[str]) -> None:
@@ -82,7 +82,7 @@ def _grid(importance: ImportanceMap | None, heads_per_site: tuple[int, ...], nam
         site_names=names,
         key=f"grid_{state.current().model}",
         label="Attention heads by layer",
-        signed=bool(importance) and get_criterion(importance.criterion).signed,
+        signed=importance is not None and get_criterion(importance.criterion).signed,
         on_edit=lambda edit: state.edit_mask(apply_edit(state.current().mask, edit)),
     )
 

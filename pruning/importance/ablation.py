@@ -9,13 +9,13 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from pruning.importance.base import register
+from pruning.importance.base import Criterion, register
 from pruning.importance.context import ScoringContext
 
 
 @register
 @dataclass(frozen=True)
-class Ablation:
+class Ablation(Criterion):
     """Loss of each example without the head minus its loss with it; negative where removing helps."""
 
     name = "ablation"

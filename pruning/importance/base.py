@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, ClassVar, Literal, Protocol
+from typing import TYPE_CHECKING, ClassVar, Literal, TypeVar
 
 import numpy as np
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 Direction = Literal["high", "low"]  # which end of the scale is important, that is, kept
 
 
-class Criterion(Protocol):
+class Criterion:
     """A published way to say how important a head is. A frozen dataclass: its fields are its only settings.
 
     Calling it returns raw values, either one per head, ``(head,)``, or one per example and head, ``(example, head)``;
@@ -37,13 +37,15 @@ class Criterion(Protocol):
     about: ClassVar[str]  # what it means, in two sentences
     reference: ClassVar[str]
 
-    def __call__(self, context: ScoringContext) -> np.ndarray: ...
+    def __call__(self, context: ScoringContext) -> np.ndarray:
+        raise NotImplementedError
 
 
-_REGISTRY: dict[str, type] = {}
+C = TypeVar("C", bound=Criterion)
+_REGISTRY: dict[str, type[Criterion]] = {}
 
 
-def register(criterion: type) -> type:
+def register(criterion: type[C]) -> type[C]:
     """Class decorator that adds a criterion to the registry; a name that is taken is refused."""
     if criterion.name in _REGISTRY:
         raise ValueError(f"a criterion named {criterion.name!r} is registered already")
@@ -51,12 +53,12 @@ def register(criterion: type) -> type:
     return criterion
 
 
-def criteria() -> dict[str, type]:
+def criteria() -> dict[str, type[Criterion]]:
     """All registered criteria by name, in the order of registration."""
     return dict(_REGISTRY)
 
 
-def get_criterion(name: str) -> type:
+def get_criterion(name: str) -> type[Criterion]:
     """The criterion class of that name.
 
     Raises:
@@ -67,7 +69,7 @@ def get_criterion(name: str) -> type:
     return _REGISTRY[name]
 
 
-def describe_criterion(criterion: type) -> dict[str, object]:
+def describe_criterion(criterion: type[Criterion]) -> dict[str, object]:
     """One row of the registry, as the command line prints it."""
     keys = "name label direction unit signed needs_data needs_labels needs_gradients quick cost about reference"
     return {key: getattr(criterion, key) for key in keys.split()}

@@ -10,13 +10,13 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from pruning.importance.base import register
+from pruning.importance.base import Criterion, register
 from pruning.importance.context import ScoringContext
 
 
 @register
 @dataclass(frozen=True)
-class AttentionEntropy:
+class AttentionEntropy(Criterion):
     """Mean over queries of −Σ p ln p, for each example, in nats; low entropy counts as important."""
 
     name = "entropy"

@@ -9,13 +9,13 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from pruning.importance.base import register
+from pruning.importance.base import Criterion, register
 from pruning.importance.context import ScoringContext
 
 
 @register
 @dataclass(frozen=True)
-class AbsoluteGradient:
+class AbsoluteGradient(Criterion):
     """Mean over examples of |∂ loss of that example / ∂ gate|, whatever the batch size."""
 
     name = "gradient"

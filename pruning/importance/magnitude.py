@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from pruning.importance.base import register
+from pruning.importance.base import Criterion, register
 from pruning.importance.context import ScoringContext
 
 if TYPE_CHECKING:
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 @register
 @dataclass(frozen=True)
-class Magnitude:
+class Magnitude(Criterion):
     """Square root of the sum of squares of the head's query, key, value and output weights, without biases.
 
     Key and value weights that several query heads share count for each of them.

@@ -6,13 +6,13 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from pruning.importance.base import register
+from pruning.importance.base import Criterion, register
 from pruning.importance.context import ScoringContext
 
 
 @register
 @dataclass(frozen=True)
-class Random:
+class Random(Criterion):
     """Uniform random numbers from the seed."""
 
     name = "random"

@@ -6,14 +6,14 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from pruning.importance.base import register
+from pruning.importance.base import Criterion, register
 from pruning.importance.context import ScoringContext
 from pruning.importance.gradient import gate_gradients
 
 
 @register
 @dataclass(frozen=True)
-class Reversed:
+class Reversed(Criterion):
     """Minus the absolute gradient: the heads that matter most go first."""
 
     name = "reversed"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Hashable, Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, ClassVar, Protocol
+from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
 import numpy as np
 
@@ -71,7 +71,7 @@ class Outcome:
     hits: np.ndarray
 
 
-class Task(Protocol):
+class Task:
     """A kind of task. Instances hold no state."""
 
     name: ClassVar[str]
@@ -79,21 +79,28 @@ class Task(Protocol):
     needs_labels: ClassVar[bool]
     heads: ClassVar[tuple[str, ...]]  # endings of the architectures that it serves
 
-    def encode(self, model: LoadedModel, data: Dataset) -> Examples: ...
+    def encode(self, model: LoadedModel, data: Dataset) -> Examples:
+        """Rows to model inputs."""
+        raise NotImplementedError
 
     def losses(self, logits: Tensor, batch: Batch) -> Tensor:
         """Loss of each example, ``(example,)``, differentiable."""
-        ...
+        raise NotImplementedError
 
-    def outcome(self, logits: Tensor, batch: Batch) -> Outcome: ...
+    def outcome(self, logits: Tensor, batch: Batch) -> Outcome:
+        """What the model did with each example of the batch."""
+        raise NotImplementedError
 
-    def metrics(self, outcome: Outcome, targets: np.ndarray, classes: int, seed: int) -> dict[str, Estimate]: ...
+    def metrics(self, outcome: Outcome, targets: np.ndarray, classes: int, seed: int) -> dict[str, Estimate]:
+        """Estimates with 95% intervals; ``loss`` and ``accuracy`` are always among them."""
+        raise NotImplementedError
 
 
+T = TypeVar("T", bound=Task)
 _TASKS: dict[str, Task] = {}
 
 
-def register_task(task: type) -> type:
+def register_task(task: type[T]) -> type[T]:
     """Class decorator that adds a task to the registry; a name that is taken is refused."""
     if task.name in _TASKS:
         raise ValueError(f"a task named {task.name!r} is registered already")

@@ -8,7 +8,7 @@ import numpy as np
 
 from pruning.errors import DataError, UnsupportedError
 from pruning.statistics import RESAMPLES, Estimate, mean, percentile_interval, proportion, resampled_counts
-from pruning.tasks.base import Batch, Outcome
+from pruning.tasks.base import Batch, Outcome, Task
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 CALIBRATION_BINS = 15  # as in Guo et al. 2017
 
 
-class Classification:
+class Classification(Task):
     """Single-label classification over the model's own classes."""
 
     needs_labels = True

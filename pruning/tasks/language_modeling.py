@@ -8,7 +8,7 @@ import numpy as np
 
 from pruning.errors import DataError
 from pruning.statistics import Estimate, mean
-from pruning.tasks.base import Batch, Examples, Outcome, register_task
+from pruning.tasks.base import Batch, Examples, Outcome, Task, register_task
 from pruning.tasks.text import tokenize
 
 if TYPE_CHECKING:
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 @register_task
-class LanguageModeling:
+class LanguageModeling(Task):
     """Causal language modelling; the loss of an example is the mean over its predicted tokens."""
 
     name = "language-modeling"
