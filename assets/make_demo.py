@@ -255,8 +255,8 @@ Training rows are not kept here, and are never scored, calibrated on or shown.
 Base: `sentence-transformers/all-MiniLM-L6-v2` (BERT, 6 layers of 12 heads, Apache-2.0), whose weights are checked by
 their SHA-256 when they are loaded. LoRA (Hu et al., ICLR 2022; peft) of rank 16, alpha 32, dropout 0.05 on query, key,
 value and every dense layer, and a new classifier; 676,610 trained parameters. AdamW, learning rate 1e-3 with 50 warm-up
-steps and linear decay, 3 epochs in batches of 32, seed 0. No choice was made on the evaluation rows. The update is merged into
-the weights at loading.
+steps and linear decay, 3 epochs in batches of 32, seed 0. No choice was made on the evaluation rows. The update is
+merged into the weights at loading.
 
 ## Accuracy
 Measured on {made} with 95% Wilson intervals; beside it, fine-tuning all weights on the same rows (2 epochs, 5e-5).

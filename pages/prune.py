@@ -6,7 +6,7 @@ from pruning.importance import ImportanceMap, get_criterion
 from pruning.masks import Mask
 from ui import state
 from ui.importance import criterion_picker, known_importance, provenance, scoring_state
-from ui.live import live_panel
+from ui.live import details_panel, live_panel
 from ui.naming import names_of
 from ui.page import Page, begin
 from ui.sentence import sentence_box
@@ -32,7 +32,8 @@ def main() -> None:
         draw_editor(importance, heads_per_site, page)
     with right:
         live_panel()
-    sentence_box()
+        sentence_box()
+    details_panel()
 
 
 def shape(importance: ImportanceMap | None) -> tuple[int, ...]:

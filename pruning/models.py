@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 ASSETS = Path(__file__).resolve().parents[1] / "assets"
 Source = Literal["built-in", "local folder", "hub"]
 OnStep = Callable[[str], None]  # what is being done now, in words
+TOKENIZER_FILES = ("tokenizer.json", "tokenizer_config.json", "vocab.txt", "vocab.json")
 MEMORY_HEADROOM = 1.3  # weights, plus what loading and a small batch need
 
 
@@ -277,7 +278,7 @@ def _load_folder(spec: ModelSpec, folder: Path, on_step: OnStep) -> LoadedModel:
             output_loading_info=True,
             trust_remote_code=spec.trust_remote_code,
         )
-    except (OSError, ValueError, RuntimeError, KeyError, ImportError) as error:
+    except _library_errors() as error:
         raise ModelError(f"{spec.name} cannot be loaded: {_first_line(error)}") from error
     missing = tuple(sorted(info["missing_keys"]))
     return LoadedModel(spec, module, _processor(folder, config, spec), _folder_fingerprint(folder, spec), missing)
@@ -291,7 +292,7 @@ def _read_config(folder: Path, spec: ModelSpec) -> Any:
         raise ModelError(f"{spec.name} has no config.json: it is not a transformers model folder")
     try:
         raw = json.loads(path.read_text(encoding="utf-8"))
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise ModelError(f"{path} is not JSON: {error}") from error
     if not isinstance(raw, dict):
         raise ModelError(f"{path} does not hold a configuration")
@@ -299,7 +300,7 @@ def _read_config(folder: Path, spec: ModelSpec) -> Any:
         raise ModelError(f"{spec.name} brings its own code: load it with --trust-remote-code if you trust its author")
     try:
         return AutoConfig.from_pretrained(folder, trust_remote_code=spec.trust_remote_code)
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except _library_errors() as error:
         raise ModelError(f"the configuration of {spec.name} cannot be read: {_first_line(error)}") from error
 
 
@@ -328,9 +329,10 @@ def _architecture(config: Any, folder: Path, spec: ModelSpec) -> Any:
     if spec.trust_remote_code and getattr(config, "auto_map", None):
         names = [name for name in config.auto_map if name.startswith("AutoModel")]
         return getattr(transformers, next((n for n in names if n != "AutoModel"), "AutoModel"))
-    for name in config.architectures or []:
-        if hasattr(transformers, name):
-            return getattr(transformers, name)
+    named = config.architectures if isinstance(config.architectures, list) else []
+    for found in (getattr(transformers, str(name), None) for name in named):
+        if isinstance(found, type) and issubclass(found, transformers.PreTrainedModel):
+            return found
     return transformers.AutoModel
 
 
@@ -341,9 +343,12 @@ def _processor(folder: Path, config: Any, spec: ModelSpec) -> Any:
     try:
         if "preprocessor_config.json" in names and not names & {"tokenizer.json", "tokenizer_config.json"}:
             return AutoImageProcessor.from_pretrained(folder, backend="pil")
-        return AutoTokenizer.from_pretrained(folder, trust_remote_code=spec.trust_remote_code)
-    except (OSError, ValueError, KeyError, TypeError, AttributeError, ImportError):
+        if not any(name in TOKENIZER_FILES or name.endswith(".model") for name in names):
+            return None  # transformers would make an empty tokenizer, to which every word is unknown
+        tokenizer = AutoTokenizer.from_pretrained(folder, trust_remote_code=spec.trust_remote_code)
+    except _library_errors():
         return None  # describing needs none; a task that needs one says so
+    return tokenizer if len(tokenizer) > len(set(tokenizer.all_special_ids)) + 1 else None
 
 
 def _folder_fingerprint(folder: Path, spec: ModelSpec) -> str:
@@ -395,6 +400,16 @@ def _quiet_libraries() -> None:
     warnings.filterwarnings("ignore", message="`is_gradient_checkpointing` is deprecated")  # peft 0.21 reads it
 
 
+def _library_errors() -> tuple[type[Exception], ...]:
+    """What the libraries raise at files that somebody else has written."""
+    from huggingface_hub.errors import StrictDataclassError
+    from safetensors import SafetensorError
+
+    usual = (OSError, ValueError, TypeError, AttributeError, LookupError, ArithmeticError, RuntimeError, AssertionError)
+    return (*usual, ImportError, StrictDataclassError, SafetensorError)
+
+
 def _first_line(error: BaseException) -> str:
-    text = str(error).strip()
-    return text.splitlines()[0][:300] if text else type(error).__name__
+    """One line that says something: a heading is followed by its first item."""
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()] or [type(error).__name__]
+    return " ".join(lines[:2] if lines[0].endswith(":") else lines[:1])[:300]

