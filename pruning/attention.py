@@ -61,6 +61,12 @@ def observed(observer: Observer) -> Iterator[None]:
         _OBSERVER.reset(token)
 
 
+def on_this_thread(hook: Callable) -> Callable:
+    """A module hook that acts on the calling thread only: others may be running the same model at the same time."""
+    owner = threading.get_ident()
+    return lambda *args: hook(*args) if threading.get_ident() == owner else None
+
+
 def _install() -> None:
     """Wrap the lookup once per process."""
     global _installed

@@ -207,7 +207,7 @@ def evaluate(
             task=task,
             batch_size=batch_size,
             seed=seed,
-            on_progress=lambda done, total, so_far: progress(done, total),
+            on_progress=progress,
         )
     lines = [
         f"{name:18} {e.value:8.4f}   (95% interval {e.low:.4f} to {e.high:.4f})" for name, e in found.metrics.items()

@@ -91,7 +91,7 @@ def count_cost(model: LoadedModel, tokens: int = 128) -> CostModel:
     """
     import torch
 
-    from pruning.attention import AttentionCall, observed
+    from pruning.attention import AttentionCall, observed, on_this_thread
     from pruning.probing import count_macs, dry_run_inputs, fan, is_linear, run
     from pruning.wiring import find_wiring
 
@@ -109,7 +109,8 @@ def count_cost(model: LoadedModel, tokens: int = 128) -> CostModel:
         pairs = call.query.shape[0] * call.query.shape[2] * call.key.shape[2]
         scores[call.module] = scores.get(call.module, 0) + pairs
 
-    handles = [c.register_forward_pre_hook(on_linear(p)) for p, c in module.named_modules() if is_linear(c)]
+    linears = [(path, child) for path, child in module.named_modules() if is_linear(child)]
+    handles = [child.register_forward_pre_hook(on_this_thread(on_linear(path))) for path, child in linears]
     try:
         with torch.inference_mode(), observed(on_attention):
             run(module, dry_run_inputs(module, tokens))

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
     from pruning.models import LoadedModel
     from pruning.tasks import Collector, Examples, Outcome, Task
 
-FIRST_WAVE, WAVE_GROWTH = 96, 4  # a first estimate after 96 examples, a better one after 480, …
+FIRST_STEP, STEP = 96, 384  # a first estimate after 96 examples, a better one after every 384 more
 BATCH_SIZE = 32
 
 
@@ -81,19 +82,14 @@ class Evaluation:
         return {**value, "predictions": self.predictions()} if predictions else value
 
 
-OnProgress = Callable[[int, int, Callable[[], Evaluation]], None]  # done, total, the evaluation so far
+OnProgress = Callable[[int, int], None]  # examples done, examples in all; may raise Cancelled
 
 
-def waves(count: int, progressive: bool, seed: int = 0) -> Iterator[Sequence[int]]:
-    """Positions in the order of evaluation: all at once, or growing random samples, so that early figures are fair."""
-    if not progressive:
-        yield range(count)
-        return
+def random_steps(count: int, seed: int = 0) -> list[list[int]]:
+    """All positions once, in random order and in steps, so that what is seen after each step is a fair sample."""
     order = np.random.default_rng(seed).permutation(count).tolist()
-    start, size = 0, FIRST_WAVE
-    while start < count:
-        yield order[start : start + size]
-        start, size = start + size, size * WAVE_GROWTH
+    ends = [0, *range(FIRST_STEP, count, STEP), count]
+    return [order[a:b] for a, b in pairwise(ends) if a < b]
 
 
 def evaluate(
@@ -104,44 +100,72 @@ def evaluate(
     task: Task | None = None,
     batch_size: int = BATCH_SIZE,
     seed: int = 0,
-    progressive: bool = False,
     on_progress: OnProgress | None = None,
 ) -> Evaluation:
     """Run the masked model over the examples.
 
     Args:
         mask: What is removed; nothing by default.
-        seed: Of the bootstrap behind the intervals (and of the order, when ``progressive``).
-        progressive: Go through growing random samples, so that the evaluation so far is always a fair estimate.
+        seed: Of the bootstrap behind the intervals.
         on_progress: Called after every batch; it may raise `Cancelled`.
 
     Raises:
         MaskError: The mask does not fit the model.
         UnsupportedError: The mask or the task cannot be used with this model.
     """
+    (found,) = _evaluate(model, examples, mask, task, batch_size, seed, on_progress, [range(len(examples))])
+    return found
+
+
+def evaluate_in_steps(
+    model: LoadedModel,
+    examples: Examples,
+    mask: Mask | None = None,
+    *,
+    task: Task | None = None,
+    batch_size: int = BATCH_SIZE,
+    seed: int = 0,
+    on_progress: OnProgress | None = None,
+) -> Iterator[Evaluation]:
+    """The same in growing random samples: an evaluation of what has been seen so far after each, the whole one last.
+
+    No mask is set between two steps, so the thread may do other work there.
+    """
+    steps = random_steps(len(examples), seed)
+    return _evaluate(model, examples, mask, task, batch_size, seed, on_progress, steps)
+
+
+def _evaluate(
+    model: LoadedModel,
+    examples: Examples,
+    mask: Mask | None,
+    task: Task | None,
+    batch_size: int,
+    seed: int,
+    on_progress: OnProgress | None,
+    steps: Sequence[Sequence[int]],
+) -> Iterator[Evaluation]:
     import torch
 
     from pruning.gating import gated
     from pruning.tasks import Collector, batches, forward, task_of
 
     mask, task = mask or Mask(), task or task_of(model)
-    collector, started = Collector(len(examples)), time.perf_counter()
-
-    def so_far() -> Evaluation:
-        return _summary(model, examples, mask, task, collector, seed, time.perf_counter() - started)
-
-    with gated(model, mask) as module, torch.inference_mode():
-        for positions in waves(len(examples), progressive, seed):
+    collector, seconds = Collector(len(examples)), 0.0
+    for positions in steps:
+        started = time.perf_counter()
+        with gated(model, mask) as module, torch.inference_mode():
             for batch in batches(examples, batch_size, model.device, positions):
-                logits = forward(module, batch)
-                collector.add(batch, task.outcome(logits, batch))
+                collector.add(batch, task.outcome(forward(module, batch), batch))
                 if on_progress is not None:
-                    on_progress(len(collector.done), len(examples), so_far)
-    return so_far()
+                    on_progress(len(collector.done), len(examples))
+        found = _summary(model, examples, mask, task, collector, seed)
+        seconds += time.perf_counter() - started
+        yield replace(found, seconds=seconds)
 
 
 def _summary(
-    model: LoadedModel, examples: Examples, mask: Mask, task: Task, collector: Collector, seed: int, seconds: float
+    model: LoadedModel, examples: Examples, mask: Mask, task: Task, collector: Collector, seed: int
 ) -> Evaluation:
     where = np.sort(np.asarray(collector.done, dtype=int))
     outcome = collector.outcome(where)
@@ -157,7 +181,7 @@ def _summary(
         targets=targets,
         class_names=examples.class_names,
         texts=examples.texts,
-        seconds=seconds,
+        seconds=0.0,
         model=model.fingerprint,
         data=examples.fingerprint,
     )

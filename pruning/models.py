@@ -276,10 +276,16 @@ def _load_folder(spec: ModelSpec, folder: Path, on_step: OnStep) -> LoadedModel:
             dtype=_dtype(spec.dtype),
             use_safetensors=True,
             output_loading_info=True,
+            ignore_mismatched_sizes=True,  # they are reported in the next lines, with both shapes
             trust_remote_code=spec.trust_remote_code,
         )
     except _library_errors() as error:
         raise ModelError(f"{spec.name} cannot be loaded: {_first_line(error)}") from error
+    for path, stored, expected in sorted(info["mismatched_keys"]):
+        raise ModelError(
+            f"{spec.name} cannot be loaded: {path} is {tuple(stored)} in its weights "
+            f"but {tuple(expected)} by its config.json"
+        )
     missing = tuple(sorted(info["missing_keys"]))
     return LoadedModel(spec, module, _processor(folder, config, spec), _folder_fingerprint(folder, spec), missing)
 

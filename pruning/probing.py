@@ -18,7 +18,7 @@ import torch
 from torch import Tensor, nn
 
 from pruning.anatomy import Anatomy, AttentionSite, Layer, MLPSite, Support
-from pruning.attention import AttentionCall, observed
+from pruning.attention import AttentionCall, observed, on_this_thread
 from pruning.gating import Gates, gates_set, install
 
 PROJECTION_NAMES = (
@@ -137,7 +137,8 @@ class _Trace:
 def find_sites(module: nn.Module) -> tuple[list[AttentionSite], list[str]]:
     """Every attention site in the order of the forward pass, and the paths of the linear layers that ran."""
     trace = _Trace(module, {child: path for path, child in module.named_modules()})
-    handles = [child.register_forward_pre_hook(trace.on_linear) for child in trace.paths if is_linear(child)]
+    watch = on_this_thread(trace.on_linear)
+    handles = [child.register_forward_pre_hook(watch) for child in trace.paths if is_linear(child)]
     try:
         with observed(trace.on_attention), torch.no_grad():
             run(module, dry_run_inputs(module))
@@ -316,13 +317,23 @@ def describe_module(module: nn.Module) -> Anatomy:
 
 
 def count_macs(module: nn.Module, tokens: int = COUNTED_TOKENS) -> tuple[int, str]:
-    """Multiply-accumulates of one example, counted by torch's own counter, and what the example was."""
+    """Multiply-accumulates of one example, counted by torch's own counter, and what the example was.
+
+    The counter does not know the attention kernel that torch uses on a CPU: it is told here.
+    """
     from torch.utils.flop_counter import FlopCounterMode
 
     inputs = dry_run_inputs(module, tokens)
-    with torch.no_grad(), FlopCounterMode(display=False) as counter:
+    kernels = {torch.ops.aten._scaled_dot_product_flash_attention_for_cpu: _attention_flops}
+    with torch.no_grad(), FlopCounterMode(display=False, custom_mapping=kernels) as counter:
         run(module, inputs)
     main = next(iter(inputs.values()))
     shape = " × ".join(map(str, main.shape[1:]))
     unit = "tokens" if main.dim() == 2 else "input"
     return math.ceil(counter.get_total_flops() / 2), f"1 × {shape} {unit}"
+
+
+def _attention_flops(query: torch.Size, key: torch.Size, value: torch.Size, *_: Any, **__: Any) -> int:
+    """Scores and weighted values of shapes ``(batch, head, token, width)``; a multiply-accumulate is two operations."""
+    batch, heads, length, width = query
+    return 2 * batch * heads * length * key[-2] * (width + value[-1])

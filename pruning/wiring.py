@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor, nn
 
-from pruning.attention import AttentionCall, observed
+from pruning.attention import AttentionCall, observed, on_this_thread
 from pruning.errors import UnsupportedError
 from pruning.probing import dry_run_inputs, is_linear, run
 
@@ -61,7 +61,9 @@ def _find(model: LoadedModel) -> tuple[Wiring, ...]:
         outputs.clear()
 
     handles = [
-        child.register_forward_hook(_leaf(path, outputs)) for path, child in module.named_modules() if is_linear(child)
+        child.register_forward_hook(on_this_thread(_leaf(path, outputs)))
+        for path, child in module.named_modules()
+        if is_linear(child)
     ]
     try:
         with torch.enable_grad(), observed(on_attention):

@@ -48,7 +48,7 @@ class Family:
         """A fresh model with the weights that this family always gets: large enough for every head to matter."""
         with torch.random.fork_rng():
             torch.manual_seed(7)
-            module = self.model(self.config(**self.settings, **settings)).eval().requires_grad_(False)
+            module = self.model(self.config(**self.settings | settings)).eval().requires_grad_(False)
             for _, tensor in sorted(module.named_parameters()):
                 noise = torch.randn_like(tensor)
                 tensor.copy_(noise * 0.2 if tensor.dim() > 1 else tensor + noise * 0.1)

@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 import torch
 
-from pruning import Cancelled, Evaluation, LoadedModel, Mask, MaskError, PruningError, compare, evaluate
-from pruning.evaluation import FIRST_WAVE, waves
+from pruning import Cancelled, Evaluation, LoadedModel, Mask, MaskError, PruningError, compare, evaluate, wrap_model
+from pruning.evaluation import FIRST_STEP, STEP, evaluate_in_steps, random_steps
 from pruning.statistics import mcnemar, paired_proportion
 from pruning.tasks import Examples
 from tests.families import FAMILIES, LM, NAMES, SCORED, examples_of, inputs_of, model_of
@@ -58,6 +58,16 @@ def test_losses_are_those_of_each_example_alone(name: str) -> None:
     assert found.metrics["loss"].value == pytest.approx(np.mean(expected), abs=1e-5)
 
 
+@pytest.mark.parametrize("name", ["gpt2", "llama", "qwen3"])
+def test_decoders_without_a_padding_token_classify_in_batches(name: str) -> None:
+    """They look for the last token that is not padding, and refuse batches if nothing is."""
+    examples, copy = examples_of(name, 9), FAMILIES[name].build(pad_token_id=None)
+    with torch.no_grad():
+        expected = [float(loss_of(copy, *pair)) for pair in zip(examples.features, examples.targets, strict=True)]
+    found = evaluate(wrap_model(FAMILIES[name].build(pad_token_id=None)), examples, batch_size=4)
+    np.testing.assert_allclose(found.outcome.losses, expected, atol=1e-5)
+
+
 @pytest.mark.parametrize("name", ["bert", "gpt2-lm", "vit"])
 def test_results_do_not_depend_on_the_batch_size(name: str) -> None:
     examples = examples_of(name, 20)
@@ -89,43 +99,42 @@ def test_predictions_have_a_row_for_each_example(before: Evaluation) -> None:
 # While it runs -----------------------------------------------------------------------------------------------------
 
 
-def test_waves_grow_and_hold_every_position_once() -> None:
-    parts = list(waves(3000, progressive=True, seed=2))
-    assert list(map(len, parts)) == [FIRST_WAVE, 4 * FIRST_WAVE, 16 * FIRST_WAVE, 3000 - 21 * FIRST_WAVE]
+def test_random_steps_hold_every_position_once() -> None:
+    parts = random_steps(3000, seed=2)
+    assert [len(part) for part in parts[:3]] == [FIRST_STEP, STEP, STEP]
     assert sorted(i for part in parts for i in part) == list(range(3000))
-    assert list(waves(3000, progressive=True, seed=2)) == parts
-    assert [list(part) for part in waves(5, progressive=False)] == [[0, 1, 2, 3, 4]]
+    assert random_steps(3000, seed=2) == parts
+    assert sorted(random_steps(5)[0]) == list(range(5))
 
 
-def test_progressive_is_the_plain_one_once_complete(after: Evaluation) -> None:
-    found = evaluate(model_of("bert"), examples_of("bert", COUNT), MASK, progressive=True)
+def test_the_last_step_is_the_plain_evaluation(after: Evaluation) -> None:
+    *_, found = evaluate_in_steps(model_of("bert"), examples_of("bert", COUNT), MASK)
     assert found.complete
     assert list(found.positions) == list(range(COUNT))
     np.testing.assert_allclose(found.outcome.losses, after.outcome.losses, atol=1e-6)
     assert values(found) == pytest.approx(values(after), abs=1e-6)
 
 
-def test_the_evaluation_so_far_says_how_far_it_is() -> None:
-    seen: list[Evaluation] = []
-    full = evaluate(
-        model_of("bert"),
-        examples_of("bert", COUNT),
-        progressive=True,
-        on_progress=lambda done, total, so_far: seen.append(so_far()),
-    )
-    samples = [part.samples for part in seen]
-    assert samples == sorted(set(samples))
-    assert samples[-1] == COUNT
-    assert FIRST_WAVE in samples
-    first = next(part for part in seen if part.samples == FIRST_WAVE)
+def test_each_step_says_how_far_it_is() -> None:
+    first, *_, full = evaluate_in_steps(model_of("bert"), examples_of("bert", COUNT))
+    assert first.samples == FIRST_STEP
     assert not first.complete
-    assert len(np.unique(first.positions)) == FIRST_WAVE
+    assert first.total == full.samples == COUNT
+    assert len(np.unique(first.positions)) == FIRST_STEP
     np.testing.assert_array_equal(first.outcome.losses, full.outcome.losses[first.positions])
-    assert max(first.positions) > FIRST_WAVE, "the first wave is a sample of all examples, not their beginning"
+    assert max(first.positions) > FIRST_STEP, "the first step is a sample of all examples, not their beginning"
+
+
+def test_between_steps_no_mask_is_set() -> None:
+    model, inputs = model_of("bert"), inputs_of("bert")
+    with torch.inference_mode():
+        original = model.module(**inputs).logits
+        for _ in evaluate_in_steps(model, examples_of("bert", COUNT), MASK):
+            assert torch.equal(model.module(**inputs).logits, original)
 
 
 def test_cancelling_goes_all_the_way_out_and_leaves_the_model_alone() -> None:
-    def cancel(done: int, total: int, so_far: object) -> None:
+    def cancel(done: int, total: int) -> None:
         raise Cancelled("a newer click")
 
     model, inputs = model_of("bert"), inputs_of("bert")

@@ -94,7 +94,7 @@ def test_calibration_error_is_that_of_torchmetrics(pairs: list[tuple[float, bool
 
 
 def test_calibration_error_by_hand() -> None:
-    """Two bins: .9 and always right, .6 and right in half of the cases; gaps .1 and .1, three quarters of the weight."""
+    """Two bins: .9 and always right, .6 and right in half of the cases; gaps of .1 in both."""
     confidences, hits = np.array([0.9, 0.9, 0.6, 0.6]), np.array([1.0, 1.0, 1.0, 0.0])
     assert calibration_error(confidences, hits, np.ones((1, 4)))[0] == pytest.approx(0.1)
     assert calibration_error(confidences, hits, np.array([[1.0, 1.0, 2.0, 0.0]]))[0] == pytest.approx((0.2 + 0.8) / 4)

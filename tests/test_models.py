@@ -65,6 +65,14 @@ def test_a_folder_without_a_tokenizer_can_be_described_but_not_read_texts(folder
         task_of(model).encode(model, load_data(DataSpec(str(reviews))))
 
 
+def test_another_model_s_tokenizer_is_noticed(folder: Path, reviews: Path) -> None:
+    """Token 99 is in the texts, but a model with 60 embeddings could only fail at it."""
+    save("bert", folder, vocab_size=60)
+    model = load_model(str(folder))
+    with pytest.raises(UnsupportedError, match=r"uses token \d\d, but its model knows 60 \(0 to 59\)"):
+        task_of(model).encode(model, load_data(DataSpec(str(reviews))))
+
+
 @pytest.mark.parametrize("content", ["{", "{}", "[]", '{"model": {"type": "WordLevel"}}'])
 def test_a_broken_tokenizer_counts_as_none(folder: Path, content: str) -> None:
     (folder / "tokenizer.json").write_text(content, encoding="utf-8")
@@ -160,7 +168,7 @@ SPOILED = {
     "text for a number": (change(hidden_size="wide"), "cannot be"),
     "no heads": (change(num_attention_heads=0), "cannot be loaded"),
     "uneven heads": (change(num_attention_heads=5), "cannot be loaded"),
-    "other sizes": (change(intermediate_size=128), "cannot be loaded"),
+    "other sizes": (change(intermediate_size=128), r"is \(64,\) in its weights but \(128,\) by its config.json"),
     "own code": (change(auto_map={"AutoModel": "modeling.Mine"}), "brings its own code: .*--trust-remote-code"),
 }
 
@@ -177,12 +185,7 @@ def test_spoiled_folders_say_what_is_wrong(folder: Path, case: str) -> None:
 @pytest.mark.parametrize("architectures", [["NoSuchModel"], ["logging"], ["BertTokenizer"], [], None, 5, [5]])
 def test_architectures_that_are_no_models_load_as_the_base_model(folder: Path, architectures: Any) -> None:
     edit_config(folder, architectures=architectures)
-    try:
-        model = load_model(str(folder))
-    except ModelError as error:
-        assert "configuration" in str(error)
-    else:
-        assert type(model.module) is transformers.BertModel
+    assert type(load_model(str(folder)).module) is transformers.BertModel
 
 
 def test_a_bare_encoder_is_not_a_classifier(tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import textwrap
 
+import pandas  # noqa: F401  plotly takes it from sys.modules, where another thread may have put it half imported
 import plotly.graph_objects as go
 
 from ui import theme as look

@@ -72,7 +72,7 @@ def _progress(job: Job, wanted: tuple) -> None:
         return
     if not job.active:
         st.rerun()
-    place = store().worker.place(job)
+    place = store().scorer.place(job)
     text = f"Waiting: {place} before this" if place else f"{job.step or 'Starting'} {progress_text(job)}"
     st.progress(min(1.0, job.done / max(1, job.total)), text=text)
     st.button("Cancel", key="cancel_score", on_click=_stop, args=(job, wanted))

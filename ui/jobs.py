@@ -1,8 +1,8 @@
 """Long work behind the pages: one worker, a fair queue, progress, cancelling. No streamlit here.
 
-All computation of all sessions goes through one worker thread, because two evaluations at once on the same cores take
-longer than one after the other. Every session has at most one job of a kind: a newer one cancels and replaces the
-older, so nobody can fill the queue, and first come is first served.
+All evaluations of all sessions go through one worker thread, because two at once on the same cores take longer than one
+after the other. Every session has at most one job of a kind: a newer one cancels and replaces the older, so nobody can
+fill the queue. Work that is a generator gives way to the next job at every ``yield``, so that all have their turn.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from __future__ import annotations
 import threading
 import time
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Generator
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -27,7 +27,8 @@ class Job:
     Attributes:
         owner: Whose it is and what kind; a newer job of the same owner replaces this one.
         fingerprint: What it computes, so that a page can tell whether it is still what it wants.
-        work: Called with this job on the worker thread; it reports through `report`.
+        work: Called with this job on the worker thread; it reports through `report`, and returns the result or, as a
+            generator, sets ``result`` itself.
         partial: The latest intermediate result.
     """
 
@@ -42,6 +43,7 @@ class Job:
     result: Any = None
     error: Exception | None = None
     started: float | None = None
+    turns: Generator[None, None, None] | None = None
     cancelled: threading.Event = field(default_factory=threading.Event)
     finished: threading.Event = field(default_factory=threading.Event)
 
@@ -69,7 +71,7 @@ class Job:
     @property
     def seconds_left(self) -> float | None:
         """At the pace so far; None before there is one."""
-        if not self.started or not self.done or self.state != "running":
+        if not self.started or not self.done or not self.active:
             return None
         return (time.monotonic() - self.started) / self.done * (self.total - self.done)
 
@@ -77,22 +79,18 @@ class Job:
 class Worker:
     """Runs jobs one after the other on one daemon thread."""
 
-    def __init__(self) -> None:
+    def __init__(self, name: str = "worker") -> None:
         self._queue: list[Job] = []
         self._latest: dict[Owner, Job] = {}
         self._changed = threading.Condition()
         self._running: Job | None = None
-        threading.Thread(target=self._loop, name="headroom-worker", daemon=True).start()
+        threading.Thread(target=self._loop, name=f"headroom {name}", daemon=True).start()
 
     def submit(self, job: Job) -> Job:
-        """Queue a job, cancelling the owner's older one; the same work of the same owner is not started twice."""
+        """Queue a job and cancel the owner's older one; what was asked for already is returned, even if it failed."""
         with self._changed:
             latest = self._latest.get(job.owner)
-            if (
-                latest is not None
-                and latest.fingerprint == job.fingerprint
-                and latest.state not in ("cancelled", "failed")
-            ):
+            if latest is not None and latest.fingerprint == job.fingerprint and latest.state != "cancelled":
                 return latest
             if latest is not None:
                 latest.cancel()
@@ -111,12 +109,6 @@ class Worker:
             waiting = [other for other in self._queue if other.state == "waiting"]
             return waiting.index(job) + (self._running is not None) if job in waiting else 0
 
-    def forget(self, session: str) -> None:
-        """Cancel and drop everything of a session that has ended."""
-        with self._changed:
-            for owner in [owner for owner in self._latest if owner[0] == session]:
-                self._latest.pop(owner).cancel()
-
     def _loop(self) -> None:
         while True:
             with self._changed:
@@ -124,16 +116,19 @@ class Worker:
                     self._changed.wait()
                 job = queue[0]
                 self._queue.remove(job)
-                self._running, job.state, job.started = job, "running", time.monotonic()
+                self._running, job.state = job, "running"
+                job.started = job.started or time.monotonic()
             run(job)
-            self._running = None
+            with self._changed:
+                self._running = None
+                if not job.finished.is_set():
+                    self._queue.append(job)
 
 
 def run(job: Job) -> None:
     """Do the work of a job and note how it ended: expected errors are kept for the page, others are raised, too."""
     try:
-        job.result = job.work(job)
-        job.state = "cancelled" if job.cancelled.is_set() else "done"
+        job.state = _step(job)
     except Cancelled:
         job.state = "cancelled"
     except (PruningError, MemoryError, RuntimeError, ValueError, OSError) as error:
@@ -142,7 +137,23 @@ def run(job: Job) -> None:
         job.error, job.state = RuntimeError(repr(error)), "failed"
         raise
     finally:
-        job.finished.set()
+        if not job.active:
+            job.finished.set()
+
+
+def _step(job: Job) -> State:
+    """Work until it is done or gives way."""
+    if job.turns is None:
+        result = job.work(job)
+        if not isinstance(result, Generator):
+            job.result = result
+            return "cancelled" if job.cancelled.is_set() else "done"
+        job.turns = result
+    try:
+        next(job.turns)
+    except StopIteration:
+        return "cancelled" if job.cancelled.is_set() else "done"
+    return "cancelled" if job.cancelled.is_set() else "waiting"
 
 
 class Cache:

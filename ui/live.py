@@ -50,7 +50,7 @@ def _job() -> Job | None:
         return None
     wanted = ("evaluate", loading.model.fingerprint, session.data, session.mask)
     if st.session_state.get("evaluation_stopped") == wanted:
-        return store().worker.latest((session_id(), "evaluate"))
+        return store().evaluator.latest((session_id(), "evaluate"))
     return store().evaluate(session_id(), loading.model, session.data, session.mask)
 
 
@@ -123,7 +123,7 @@ def _remember_loss(mask: Mask, value: float) -> None:
 def _progress_line(job: Job, live: Live | None) -> None:
     """What is happening to these figures; the line keeps its place when the work is done."""
     if job.active:
-        place = store().worker.place(job)
+        place = store().evaluator.place(job)
         text = f"Waiting: {place} before this" if place else f"{job.step or 'Starting'}: {progress_text(job)}"
         with st.container(horizontal=True, vertical_alignment="bottom"):
             st.progress(min(1.0, job.done / max(1, job.total)), text=text)

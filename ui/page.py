@@ -18,8 +18,8 @@ ROOT = Path(__file__).resolve().parents[1]
 def pages() -> list[st.Page]:
     """The navigation, flat."""
     return [
-        st.Page("pages/explore.py", title="Explore", icon=":material/grid_view:", default=True),
-        st.Page("pages/prune.py", title="Prune", icon=":material/content_cut:", url_path="prune"),
+        st.Page("pages/explore.py", title="Explore", default=True),
+        st.Page("pages/prune.py", title="Prune", url_path="prune"),
     ]
 
 

@@ -149,7 +149,7 @@ def _data_state(waiting: bool) -> None:
             job.report(0, 1, "Reading")
             return len(store().examples(model, wanted, "evaluation"))
 
-        job = store().worker.submit(Job((session_id(), "data"), ("data", model.fingerprint, wanted), work))
+        job = store().scorer.submit(Job((session_id(), "data"), ("data", model.fingerprint, wanted), work))
         if job.active:
             st.caption("Reading the data …")
             return

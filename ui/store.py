@@ -6,11 +6,12 @@ module imports no torch; the models are loaded on a thread of their own, so that
 
 from __future__ import annotations
 
+import gc
 import json
 import os
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Generator, Iterator
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Literal
@@ -61,7 +62,7 @@ class Store:
     """The process-wide store; get it with `store()`."""
 
     def __init__(self) -> None:
-        self.worker = Worker()
+        self.evaluator, self.scorer = Worker("evaluator"), Worker("scorer")
         self._models: dict[str, Loading] = {}
         self._lock, self._load_lock = threading.Lock(), threading.Lock()
         self._evaluations, self._maps = Cache(KEPT_EVALUATIONS), Cache(KEPT_MAPS)
@@ -99,6 +100,8 @@ class Store:
                     loading.cost = count_cost(model)
                 except PruningError:
                     loading.cost = None  # shown as not measured
+                if not gc.get_freeze_count():
+                    gc.freeze()  # the libraries stay for good: the collector need not walk through them again
                 loading.model, loading.state = model, "ready"
             except (PruningError, MemoryError, RuntimeError, ValueError, OSError, ImportError) as error:
                 loading.error, loading.state = str(error), "failed"
@@ -151,7 +154,7 @@ class Store:
             self._maps.put((name, source, criterion), found)
             return found
 
-        return self.worker.submit(Job((session, "score"), ("score", model.fingerprint, source, criterion), work))
+        return self.scorer.submit(Job((session, "score"), ("score", model.fingerprint, source, criterion), work))
 
     # Evaluation --------------------------------------------------------------------------------------------------
 
@@ -162,57 +165,36 @@ class Store:
     def evaluate(self, session: str, model: LoadedModel, data: str, mask: Mask) -> Job:
         """Queue the evaluation of a mask against the unpruned model; what is known already is not computed again."""
 
-        def work(job: Job) -> Live:
+        def work(job: Job) -> Iterator[None]:
             from pruning.evaluation import compare
 
             job.report(0, 1, "Reading the evaluation rows")
             examples = self.examples(model, data, "evaluation")
-            before = self._run(job, model, examples, Mask(), "Measuring the unpruned model", None)
-            if not mask:
-                return Live(before, before, compare(before, before))
-            after = self._run(job, model, examples, mask, "Measuring the pruned model", before)
-            return Live(before, after, compare(before, after))
+            before = yield from self._run(job, model, examples, Mask(), "Measuring the unpruned model", None)
+            after = before
+            if mask:
+                after = yield from self._run(job, model, examples, mask, "Measuring the pruned model", before)
+            job.result = Live(before, after, compare(before, after))
 
-        return self.worker.submit(Job((session, "evaluate"), ("evaluate", model.fingerprint, data, mask), work))
+        return self.evaluator.submit(Job((session, "evaluate"), ("evaluate", model.fingerprint, data, mask), work))
 
     def _run(
         self, job: Job, model: LoadedModel, examples: Examples, mask: Mask, step: str, before: Evaluation | None
-    ) -> Evaluation:
+    ) -> Generator[None, None, Evaluation]:
+        """One evaluation; between its samples other sessions have their turn, so all see a first estimate soon."""
+        from pruning.evaluation import compare, evaluate_in_steps
+
         found = self.evaluation(model, examples, mask)
-        if found is None:
-            from pruning.evaluation import evaluate
-
-            found = evaluate(
-                model,
-                examples,
-                mask,
-                progressive=True,
-                on_progress=_partial_results(job, step, before, PARTIAL_SECONDS),
-            )
-            self._evaluations.put((model.fingerprint, examples.fingerprint, mask), found)
-        return found
-
-
-PARTIAL_SECONDS = 0.5  # a partial result is summarised this often at the most: the summary itself takes time
-
-
-def _partial_results(
-    job: Job, step: str, before: Evaluation | None, every: float
-) -> Callable[[int, int, Callable[[], Evaluation]], None]:
-    """Report progress after every batch and a result so far now and then."""
-    last = time.monotonic() - every / 2
-
-    def on_progress(done: int, total: int, so_far: Callable[[], Evaluation]) -> None:
-        nonlocal last
-        job.report(done, total, step)
-        if done < total and time.monotonic() - last > every:
-            from pruning.evaluation import compare
-
-            found = so_far()
+        if found is not None:
+            return found
+        for found in evaluate_in_steps(
+            model, examples, mask, on_progress=lambda done, total: job.report(done, total, step)
+        ):
             job.partial = Live(found, None, None) if before is None else Live(before, found, compare(before, found))
-            last = time.monotonic()
-
-    return on_progress
+            yield
+        assert found is not None
+        self._evaluations.put((model.fingerprint, examples.fingerprint, mask), found)
+        return found
 
 
 def _modified(data: str) -> float:

@@ -116,16 +116,16 @@ def task_of(model: LoadedModel, name: str | None = None) -> Task:
     """The task of that name, or the one that the model's architecture is made for.
 
     Raises:
-        UnsupportedError: There is no such task, or the model has no head for any.
+        UnsupportedError: There is no such task, the model is made for another one, or it has no head for any.
     """
-    if name is not None:
-        if name not in _TASKS:
-            raise UnsupportedError(f"there is no task {name!r}; there are {', '.join(_TASKS)}")
-        return _TASKS[name]
+    if name is not None and name not in _TASKS:
+        raise UnsupportedError(f"there is no task {name!r}; there are {', '.join(_TASKS)}")
     architecture = type(model.module).__name__
-    for task in _TASKS.values():
-        if architecture.endswith(task.heads):
-            return task
+    own = next((task for task in _TASKS.values() if architecture.endswith(task.heads)), None)
+    if own and name not in (None, own.name):
+        raise UnsupportedError(f"{model.spec.name} is a {architecture}: its task is {own.name}, not {name}")
+    if own or name:
+        return own or _TASKS[str(name)]
     raise UnsupportedError(
         f"{model.spec.name} is a {architecture}: not a classifier or language model, so there is no task to measure it "
         f"on; its heads can be described, but not scored or evaluated"
@@ -155,8 +155,15 @@ def _stack(values: list[Any], torch: Any) -> Tensor:
 
 
 def forward(module: Any, batch: Batch) -> Tensor:
-    """Logits of a batch, in float32."""
-    return module(**batch.inputs).logits.float()
+    """Logits of a batch, in float32.
+
+    Raises:
+        UnsupportedError: The model has none.
+    """
+    logits = getattr(module(**batch.inputs), "logits", None)
+    if logits is None:
+        raise UnsupportedError(f"a {type(module).__name__} gives no logits, so there is nothing to measure")
+    return logits.float()
 
 
 @dataclass

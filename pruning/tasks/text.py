@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from pruning.errors import UnsupportedError
+from pruning.errors import DataError, UnsupportedError
 
 if TYPE_CHECKING:
     from pruning.data import Dataset
@@ -25,7 +25,8 @@ def tokenize(model: LoadedModel, data: Dataset) -> tuple[list[dict[str, Any]], i
     """Token ids of each text without padding, and how many texts were cut to the model's limit.
 
     Raises:
-        UnsupportedError: The model came without a tokenizer.
+        DataError: The tokenizer finds no token in a text.
+        UnsupportedError: The model came without a tokenizer, or with another model's.
     """
     if model.processor is None or not callable(getattr(model.processor, "encode", None)):
         raise UnsupportedError(
@@ -34,6 +35,19 @@ def tokenize(model: LoadedModel, data: Dataset) -> tuple[list[dict[str, Any]], i
     limit = token_limit(model)
     plain = model.processor(list(data.inputs), padding=False, truncation=True, max_length=limit)
     features = [dict(zip(plain.keys(), values, strict=True)) for values in zip(*plain.values(), strict=True)]
+    _check_tokens(model, data, [row["input_ids"] for row in features])
     at_limit = [i for i, row in enumerate(features) if len(row["input_ids"]) >= limit]
     whole = model.processor([data.inputs[i] for i in at_limit], padding=False)["input_ids"] if at_limit else []
     return features, sum(len(ids) > limit for ids in whole)
+
+
+def _check_tokens(model: LoadedModel, data: Dataset, ids: list[list[int]]) -> None:
+    empty = next((row for row, tokens in zip(data.rows, ids, strict=True) if not tokens), None)
+    if empty is not None:
+        raise DataError(f"row {empty}: the tokenizer finds no token in this text")
+    largest, known = max(map(max, ids)), model.module.get_input_embeddings().weight.shape[0]
+    if largest >= known:
+        raise UnsupportedError(
+            f"the tokenizer of {model.spec.name} uses token {largest}, but its model knows {known} (0 to {known - 1}): "
+            "they do not belong together"
+        )

@@ -12,7 +12,7 @@ import pytest
 import torch
 from torch import nn
 
-from pruning import LoadedModel, Mask, gated, score
+from pruning import CostModel, LoadedModel, Mask, count_cost, gated, score, wiring, wrap_model
 from pruning.attention import _OBSERVER, AttentionCall, observed
 from pruning.gating import _GATES, head_gates
 from tests.families import FAMILIES, NAMES, SCORED, examples_of, inputs_of, logits_of, model_of
@@ -45,9 +45,14 @@ def masks_of(name: str) -> list[Mask]:
 def test_an_exception_leaves_nothing_set(name: str, context: str) -> None:
     model, inputs = model_of(name), inputs_of(name)
     original = logits_of(model.module, inputs)
-    with pytest.raises(BrokenError), CONTEXTS[context](model):
-        logits_of(model.module, inputs)
-        raise BrokenError
+
+    def run_and_break() -> None:
+        with CONTEXTS[context](model):
+            logits_of(model.module, inputs)
+            raise BrokenError
+
+    with pytest.raises(BrokenError):
+        run_and_break()
     assert _GATES.get() is None
     assert _OBSERVER.get() is None
     assert torch.equal(logits_of(model.module, inputs), original)
@@ -167,3 +172,28 @@ def test_scores_do_not_depend_on_who_else_is_running(name: str, criterion: str) 
             stop.set()
         assert busy.result(timeout=30) > 0
     np.testing.assert_allclose(together.values, alone.values, rtol=1e-6, atol=1e-7)
+
+
+@pytest.mark.parametrize("name", ["bert", "llama"])
+def test_looking_into_a_model_does_not_disturb_who_is_using_it(name: str) -> None:
+    """Costs and wiring are found by hooks of their own, which must not act on another thread's forward pass."""
+    model, examples = wrap_model(FAMILIES[name].build()), examples_of(name)
+    alone, cost = score(model, "gradient", examples), count_cost(model, 16)
+    stop = threading.Event()
+
+    def look() -> list[CostModel]:
+        found = []
+        while not stop.is_set():
+            wiring._FOUND.pop(model.module, None)
+            found.append(count_cost(model, 16))
+        return found
+
+    with ThreadPoolExecutor(1) as pool:
+        busy = pool.submit(look)
+        try:
+            together = [score(model, "gradient", examples) for _ in range(8)]
+        finally:
+            stop.set()
+        assert set(busy.result(timeout=60)) == {cost}
+    for found in together:
+        np.testing.assert_allclose(found.values, alone.values, rtol=1e-6, atol=1e-7)

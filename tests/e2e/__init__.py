@@ -1,0 +1,1 @@
+"""Chromium drives a dashboard that runs for real."""
