@@ -1,9 +1,12 @@
 """Explore: which heads matter, under which criterion, and how sure that is."""
 
+from typing import Any
+
 import streamlit as st
 
 from pruning.importance import ImportanceMap, get_criterion
 from ui import charts, state
+from ui.controls import mirror_key, on_move
 from ui.importance import criterion_picker, known_importance, provenance, scoring_state
 from ui.naming import finding, names_of
 from ui.page import Page, begin
@@ -78,14 +81,15 @@ def draw_histogram(importance: ImportanceMap, page: Page) -> None:
     """A threshold to try out; the mask changes only when it is taken over."""
     criterion = get_criterion(importance.criterion)
     total = len(importance.keep_values)
-    st.session_state.setdefault("explore_count", total // 5)
-    st.session_state["explore_slider"] = min(st.session_state["explore_count"], total)
+    shown = min(st.session_state.get("explore_count", total // 5), total)
+    key = mirror_key("explore_count", (total, shown))
     count = st.slider(
         "Lowest heads",
         0,
         total,
-        key="explore_slider",
-        on_change=lambda: st.session_state.update(explore_count=st.session_state["explore_slider"]),
+        shown,
+        key=key,
+        on_change=on_move("explore_count", key, lambda value: preview(value, total)),
         help="How many of the least important heads lie below the line. Nothing is removed until you say so.",
     )
     mask = importance.lowest(count)
@@ -102,6 +106,12 @@ def draw_histogram(importance: ImportanceMap, page: Page) -> None:
     if st.button(f"Remove these {count} heads and see what happens", type="primary", disabled=not count):
         state.edit_mask(mask)
         st.switch_page("pages/prune.py")
+
+
+def preview(count: Any, total: int) -> tuple[int, int]:
+    """Keep how many heads lie below the line, for the next visit to this page."""
+    st.session_state["explore_count"] = count
+    return total, count
 
 
 main()

@@ -88,6 +88,20 @@ def test_entropy_of_t5_includes_its_position_bias() -> None:
     np.testing.assert_allclose(found, np.mean(expected, axis=0), **NEAR)
 
 
+def test_entropy_of_swin_is_the_mean_over_its_windows() -> None:
+    """Four windows of each image in the first stage, one in the second; 2 heads there and 4 here."""
+    examples, module = examples_of("swin"), FAMILIES["swin"].build(attn_implementation="eager")
+    expected: list[list[Tensor]] = [[], []]
+    for features in examples.features:
+        with torch.no_grad():
+            attentions = module(features["pixel_values"][None], output_attentions=True).attentions
+        assert [len(weights) for weights in attentions] == [4, 1]
+        for site, weights in zip(expected, attentions, strict=True):
+            site.append(torch.special.entr(weights).sum(-1).mean((0, 2)))
+    for found, site in zip(score(model_of("swin"), "entropy", examples).values, expected, strict=True):
+        np.testing.assert_allclose(found, torch.stack(site).mean(0), **NEAR)
+
+
 def test_standard_errors_are_those_of_the_mean_over_examples() -> None:
     """Nine examples scored alone give nine values for each head."""
     examples = examples_of("bert", 9)

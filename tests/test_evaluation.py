@@ -14,7 +14,7 @@ from pruning import Cancelled, Evaluation, LoadedModel, Mask, MaskError, Pruning
 from pruning.evaluation import FIRST_STEP, STEP, evaluate_in_steps, random_steps
 from pruning.statistics import mcnemar, paired_proportion
 from pruning.tasks import Examples
-from tests.families import FAMILIES, LM, NAMES, SCORED, examples_of, inputs_of, model_of
+from tests.families import FAMILIES, LM, NAMES, SCORED, examples_of, inputs_of, logits_of, model_of
 from tests.reference import head_columns, loss_of, zero_columns
 
 MASK = Mask.parse_heads("0:0-2,1:1")
@@ -99,12 +99,14 @@ def test_predictions_have_a_row_for_each_example(before: Evaluation) -> None:
 # While it runs -----------------------------------------------------------------------------------------------------
 
 
-def test_random_steps_hold_every_position_once() -> None:
-    parts = random_steps(3000, seed=2)
-    assert [len(part) for part in parts[:3]] == [FIRST_STEP, STEP, STEP]
-    assert sorted(i for part in parts for i in part) == list(range(3000))
-    assert random_steps(3000, seed=2) == parts
-    assert sorted(random_steps(5)[0]) == list(range(5))
+@pytest.mark.parametrize("count", [1, FIRST_STEP - 1, FIRST_STEP, FIRST_STEP + 1, 1500])
+def test_steps_hold_every_position_once_in_an_order_of_the_seed(count: int) -> None:
+    steps = random_steps(count, seed=2)
+    assert sorted(i for step in steps for i in step) == list(range(count))
+    assert len(steps[0]) == min(count, FIRST_STEP)
+    assert all(0 < len(step) <= STEP for step in steps)
+    assert random_steps(count, seed=2) == steps
+    assert count == 1 or random_steps(count, seed=3) != steps
 
 
 def test_the_last_step_is_the_plain_evaluation(after: Evaluation) -> None:
@@ -115,34 +117,41 @@ def test_the_last_step_is_the_plain_evaluation(after: Evaluation) -> None:
     assert values(found) == pytest.approx(values(after), abs=1e-6)
 
 
-def test_each_step_says_how_far_it_is() -> None:
-    first, *_, full = evaluate_in_steps(model_of("bert"), examples_of("bert", COUNT))
-    assert first.samples == FIRST_STEP
-    assert not first.complete
-    assert first.total == full.samples == COUNT
+def test_a_step_says_how_far_it_is_and_is_a_fair_sample(after: Evaluation) -> None:
+    first, last = evaluate_in_steps(model_of("bert"), examples_of("bert", COUNT), MASK)
+    assert (first.samples, first.total, first.complete) == (FIRST_STEP, COUNT, False)
+    assert (last.samples, last.total, last.complete) == (COUNT, COUNT, True)
+    assert 0 < first.seconds < last.seconds
     assert len(np.unique(first.positions)) == FIRST_STEP
-    np.testing.assert_array_equal(first.outcome.losses, full.outcome.losses[first.positions])
-    assert max(first.positions) > FIRST_STEP, "the first step is a sample of all examples, not their beginning"
+    assert max(first.positions) > FIRST_STEP, "a sample of all examples, not their beginning"
+    np.testing.assert_allclose(first.outcome.losses, after.outcome.losses[first.positions], atol=1e-6)
 
 
-def test_between_steps_no_mask_is_set() -> None:
+def test_no_mask_is_set_between_two_steps() -> None:
     model, inputs = model_of("bert"), inputs_of("bert")
-    with torch.inference_mode():
-        original = model.module(**inputs).logits
-        for _ in evaluate_in_steps(model, examples_of("bert", COUNT), MASK):
-            assert torch.equal(model.module(**inputs).logits, original)
+    original = logits_of(model.module, inputs)
+    for _ in evaluate_in_steps(model, examples_of("bert", COUNT), MASK):
+        assert torch.equal(logits_of(model.module, inputs), original)
+
+
+def test_progress_counts_examples() -> None:
+    seen: list[tuple[int, int]] = []
+    evaluate(model_of("bert"), examples_of("bert", 20), batch_size=8, on_progress=lambda *step: seen.append(step))
+    assert [done for done, _ in seen] == sorted({done for done, _ in seen})
+    assert seen[-1] == (20, 20)
 
 
 def test_cancelling_goes_all_the_way_out_and_leaves_the_model_alone() -> None:
     def cancel(done: int, total: int) -> None:
         raise Cancelled("a newer click")
 
-    model, inputs = model_of("bert"), inputs_of("bert")
-    with torch.inference_mode():
-        original = model.module(**inputs).logits
-        with pytest.raises(Cancelled, match="a newer click"):
-            evaluate(model, examples_of("bert", 20), MASK, on_progress=cancel)
-        assert torch.equal(model.module(**inputs).logits, original)
+    model, inputs, examples = model_of("bert"), inputs_of("bert"), examples_of("bert", 20)
+    original = logits_of(model.module, inputs)
+    with pytest.raises(Cancelled, match="a newer click"):
+        evaluate(model, examples, MASK, on_progress=cancel)
+    with pytest.raises(Cancelled, match="a newer click"):
+        next(evaluate_in_steps(model, examples, MASK, on_progress=cancel))
+    assert torch.equal(logits_of(model.module, inputs), original)
 
 
 # Comparison --------------------------------------------------------------------------------------------------------

@@ -172,6 +172,8 @@ def test_hostile_json_gives_a_mask_or_a_mask_error(value: object) -> None:
 def test_long_codes_are_refused_before_they_are_built() -> None:
     with pytest.raises(MaskError, match="too long"):
         Mask.from_code("A" * 3_000_000)
+    with pytest.raises(MaskError, match="damaged"):
+        Mask.from_code("gICA" * 1000)  # one number that never ends
 
 
 @pytest.mark.parametrize(

@@ -11,6 +11,7 @@ from itertools import pairwise
 from typing import TYPE_CHECKING
 
 import numpy as np
+import pandas as pd  # here, not later: plotly would find it half imported by the thread that loads the model
 import plotly.graph_objects as go
 
 from pruning.masks import Mask
@@ -21,8 +22,6 @@ from ui.heatmap import NOTHING, Values, clicked_heads, describe_heatmap, heatmap
 from ui.theme import Theme, Tokens
 
 if TYPE_CHECKING:
-    import pandas as pd
-
     from pruning.importance.base import ImportanceMap
 
 __all__ = [
@@ -155,8 +154,6 @@ def ranked_table(
         Columns ``rank`` (from 1), ``site``, ``head``, ``importance``, ``standard error`` (only where there is one) and
         ``removed``.
     """
-    import pandas as pd
-
     names, errors = site_names or importance.sites, importance.standard_errors
     ranked = importance.ranked()
     columns: dict[str, list[object]] = {

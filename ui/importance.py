@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import streamlit as st
 
 from pruning.importance import ImportanceMap, criteria, get_criterion
 from ui import state
+from ui.controls import mirror_key, on_move
 from ui.jobs import Job
 from ui.sidebar import REFRESH_SECONDS
 from ui.store import session_id, store
@@ -17,15 +20,22 @@ CRITERION_HELP = (
 
 def criterion_picker() -> None:
     """Choose the criterion; the choice is in the link."""
-    st.session_state["criterion_choice"] = state.current().criterion
+    shown, names = state.current().criterion, list(criteria())
+    key = mirror_key("criterion", shown)
     st.selectbox(
         "Criterion",
-        list(criteria()),
-        key="criterion_choice",
+        names,
+        index=names.index(shown),
+        key=key,
         format_func=lambda name: get_criterion(name).label,
-        on_change=lambda: state.update(criterion=st.session_state["criterion_choice"]),
+        on_change=on_move("criterion", key, _choose),
         help=CRITERION_HELP,
     )
+
+
+def _choose(name: Any) -> str:
+    state.update(criterion=name)
+    return name
 
 
 def known_importance() -> ImportanceMap | None:

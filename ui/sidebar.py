@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from typing import Any
 from urllib.parse import urlencode
 
 import streamlit as st
@@ -10,6 +11,7 @@ from pruning.data import BUILT_IN_DATA
 from pruning.errors import PruningError
 from pruning.models import ASSETS, BUILT_IN
 from ui import state
+from ui.controls import mirror_key, on_move
 from ui.jobs import Job
 from ui.store import Loading, session_id, store
 
@@ -38,30 +40,31 @@ def sidebar() -> None:
 
 def _model_picker() -> None:
     session = state.current()
-    known = list(dict.fromkeys([*BUILT_IN, session.model, *st.session_state.get("models_used", [])]))
-    if "model_wanted" not in st.session_state:
-        st.session_state["model_choice"] = session.model
+    name = st.session_state.get("model_wanted", session.model)
+    known = list(dict.fromkeys([*BUILT_IN, session.model, *st.session_state.get("models_used", []), name]))
+    key = mirror_key("model", name)
     st.selectbox(
         "Model",
         known,
-        key="model_choice",
+        index=known.index(name),
+        key=key,
         format_func=lambda name: BUILT_IN[name].label if name in BUILT_IN else name,
         accept_new_options=True,
-        on_change=_want_model,
+        on_change=on_move("model", key, _want_model),
         help=MODEL_HELP,
     )
-    name = st.session_state.get("model_wanted", session.model)
     waiting = store().request_model(name).state == "loading"
     st.fragment(_model_state, run_every=REFRESH_SECONDS if waiting else None)(waiting)
 
 
-def _want_model() -> None:
-    name = (st.session_state["model_choice"] or "").strip()
+def _want_model(choice: Any) -> str:
+    name = (choice or "").strip()
     st.session_state.pop("model_problem", None)
     st.session_state.pop("model_wanted", None)
     if name and name != state.current().model:
         st.session_state["model_wanted"] = name
         store().request_model(name, retry=True)
+    return name
 
 
 def _model_state(waiting: bool) -> None:
@@ -113,27 +116,29 @@ def _settle(loading: Loading, session: state.Session) -> None:
 
 def _data_picker() -> None:
     session = state.current()
-    if "data_wanted" not in st.session_state:
-        st.session_state["data_choice"] = session.data
+    wanted = st.session_state.get("data_wanted")
+    known = list(dict.fromkeys([*BUILT_IN_DATA, session.data, wanted or session.data]))
+    key = mirror_key("data", wanted or session.data)
     st.selectbox(
         "Data",
-        list(dict.fromkeys([*BUILT_IN_DATA, session.data])),
-        key="data_choice",
+        known,
+        index=known.index(wanted or session.data),
+        key=key,
         format_func=state.data_label,
         accept_new_options=True,
-        on_change=_want_data,
+        on_change=on_move("data", key, _want_data),
         help=DATA_HELP,
     )
-    wanted = st.session_state.get("data_wanted")
     st.fragment(_data_state, run_every=REFRESH_SECONDS if wanted else None)(bool(wanted))
 
 
-def _want_data() -> None:
-    name = (st.session_state["data_choice"] or "").strip()
+def _want_data(choice: Any) -> str:
+    name = (choice or "").strip()
     st.session_state.pop("data_problem", None)
     st.session_state.pop("data_wanted", None)
     if name and name != state.current().data:
         st.session_state["data_wanted"] = name
+    return name
 
 
 def _data_state(waiting: bool) -> None:

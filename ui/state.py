@@ -17,7 +17,7 @@ from pruning.importance import criteria
 from pruning.masks import Mask
 
 HISTORY_LIMIT = 200
-ECHO_SECONDS = 3.0  # a URL that the browser sends back late is an echo of ours, not a wish of the user
+ECHO_SECONDS = 4.0  # a URL that the browser sends back late is an echo of ours, not a wish of the user
 
 
 @dataclass(frozen=True)
@@ -107,11 +107,12 @@ def sync_url() -> None:
         _adopt_url(first=False)
         session = current()
     wanted = url_parameters(session)
-    if dict(st.query_params) != wanted:
-        st.query_params.from_dict(wanted)
     if last != wanted:
         written = [*written, *([(now, last)] if last is not None else []), (now, wanted)]
+    # Noted before it is written: writing is a point where a newer run may take over from this one.
     st.session_state["url_written"], st.session_state["url_last"] = written, wanted
+    if dict(st.query_params) != wanted:
+        st.query_params.from_dict(wanted)
 
 
 def _adopt_url(first: bool) -> None:

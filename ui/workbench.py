@@ -2,21 +2,27 @@
 
 from __future__ import annotations
 
+from collections.abc import Hashable
 from dataclasses import replace
+from typing import Any
 
 import streamlit as st
 
 from pruning.importance import ImportanceMap, get_criterion
 from pruning.masks import HeadId, Mask
 from ui import charts, state
+from ui import theme as look
+from ui.controls import mirror_key, on_move
 from ui.grid import apply_edit, head_grid
 from ui.theme import Theme
 
+THRESHOLDS = 200  # steps of the threshold slider
 GRID_FIRST = 1000  # above so many heads the grid is quicker than the picture
 TOOLS = {"click": "Click", "box": "Box", "grid": "Grid"}
 TOOLS_HELP = (
     "Click: press on a cell to remove or restore a head. Box: drag over cells; they are all removed, or all restored "
-    "where they were removed already. Grid: buttons for mouse, keyboard (arrows, Space, Shift + arrows), screen reader."
+    "where they were removed already. Grid: buttons for mouse, keyboard (arrows, Space, Shift + arrows) and screen "
+    "reader, and the best choice for many quick edits."
 )
 
 
@@ -58,20 +64,27 @@ def toggled(mask: Mask, heads: set[HeadId]) -> Mask:
 def editor(importance: ImportanceMap | None, heads_per_site: tuple[int, ...], names: list[str], theme: Theme) -> None:
     """The heatmap that takes clicks, or the grid."""
     default = "grid" if sum(heads_per_site) > GRID_FIRST or importance is None else "click"
-    st.session_state["tool_choice"] = st.session_state.get("tool") or default
+    shown = st.session_state.get("tool") or default
+    key = mirror_key("tool", shown)
     tool = st.segmented_control(
         "Edit with",
         list(TOOLS),
-        key="tool_choice",
+        default=shown,
+        key=key,
         required=True,
         format_func=TOOLS.__getitem__,
         help=TOOLS_HELP,
-        on_change=lambda: st.session_state.update(tool=st.session_state["tool_choice"]),
+        on_change=on_move("tool", key, _choose_tool),
     )
     if tool == "grid" or importance is None:
         _grid(importance, heads_per_site, names)
     else:
         _heatmap(importance, heads_per_site, names, theme, tool or "click")
+
+
+def _choose_tool(tool: Any) -> str:
+    st.session_state["tool"] = tool
+    return tool
 
 
 def _grid(importance: ImportanceMap | None, heads_per_site: tuple[int, ...], names: list[str]) -> None:
@@ -125,57 +138,67 @@ def _heatmap(
 
 
 def sliders(importance: ImportanceMap) -> None:
-    """Two ways to say the same: a threshold, or how many of the lowest heads go."""
+    """Two ways to say the same: how many of the lowest heads go, or a threshold."""
     session = state.current()
     total, removed = len(importance.keep_values), len(session.mask.heads)
     criterion = get_criterion(importance.criterion)
-    low, high = _ends(importance)
-    st.session_state["lowest_slider"] = min(removed, total)
-    st.session_state["threshold_slider"] = min(high, max(low, _threshold(importance, session.mask)))
+
+    def remove_lowest(count: Any) -> Hashable:
+        state.edit_mask(importance.lowest(count))
+        return importance.criterion, state.current().mask
+
+    def use_threshold(threshold: float) -> Hashable:
+        st.session_state["threshold_chosen"] = threshold
+        state.edit_mask(importance.below(threshold))
+        return importance.criterion, state.current().mask
+
+    shown = importance.criterion, session.mask
+    key = mirror_key("lowest", shown)
     st.slider(
         "Remove the lowest heads",
         0,
         total,
-        key="lowest_slider",
-        on_change=lambda: state.edit_mask(importance.lowest(st.session_state["lowest_slider"])),
+        min(removed, total),
+        key=key,
+        on_change=on_move("lowest", key, remove_lowest),
         help="Sets the mask to so many of the least important heads. Undo brings back what was there before.",
     )
     side = "above" if criterion.direction == "low" else "below"
-    st.slider(
+    key = mirror_key("threshold", shown)
+    stops = _stops(importance)
+    st.select_slider(
         f"Remove heads {side} a threshold",
-        low,
-        high,
-        step=(high - low) / 200,
-        format="%.4f",
-        key="threshold_slider",
-        on_change=lambda: _use_threshold(importance),
+        list(stops),
+        _stop_at(stops, importance, session.mask),
+        key=key,
+        on_change=on_move("threshold", key, lambda label: use_threshold(stops[str(label)])),
         help=f"Sets the mask to every head whose {criterion.label.lower()} is {side} this value ({criterion.unit}).",
     )
 
 
-def _ends(importance: ImportanceMap) -> tuple[float, float]:
-    """A little beyond the values, so that both nothing and everything can be removed."""
+def _stops(importance: ImportanceMap) -> dict[str, float]:
+    """Thresholds to choose from, by their label, from a little below the values to a little above.
+
+    A fixed set of stops, because a slider over all numbers rounds what it is given and sends that back as a wish.
+    """
     values = [value for row in importance.values for value in row]
-    margin = (max(values) - min(values) or 1.0) / 100
-    return min(values) - margin, max(values) + margin
+    low, high = min(values), max(values)
+    margin = (high - low or 1.0) / 100
+    step = (high - low + 2 * margin) / THRESHOLDS
+    return {look.number(low - margin + i * step, 4): low - margin + i * step for i in range(THRESHOLDS + 1)}
 
 
-def _threshold(importance: ImportanceMap, mask: Mask) -> float:
+def _stop_at(stops: dict[str, float], importance: ImportanceMap, mask: Mask) -> str:
     """Where the threshold stands: where the user put it while it still gives this mask, else by the number of heads."""
     chosen = st.session_state.get("threshold_chosen")
-    low, high = _ends(importance)
-    if chosen is not None and low <= chosen <= high and importance.below(chosen).heads == mask.heads:
-        return chosen
-    between = importance.threshold_for(min(len(mask.heads), len(importance.keep_values)))
-    if between is not None:
-        return between
-    lowest_first = get_criterion(importance.criterion).direction == "high"
-    return low if bool(mask.heads) != lowest_first else high
-
-
-def _use_threshold(importance: ImportanceMap) -> None:
-    threshold = st.session_state["threshold_chosen"] = st.session_state["threshold_slider"]
-    state.edit_mask(importance.below(threshold))
+    labels = list(stops)
+    if chosen is not None and chosen in stops.values() and importance.below(chosen).heads == mask.heads:
+        return labels[list(stops.values()).index(chosen)]
+    between = importance.threshold_for(len(mask.heads))
+    if between is None:
+        nothing_first = get_criterion(importance.criterion).direction == "high"
+        return labels[0] if bool(mask.heads) != nothing_first else labels[-1]
+    return min(labels, key=lambda label: abs(stops[label] - between))
 
 
 def layer_tool(heads_per_site: tuple[int, ...], names: list[str]) -> None:

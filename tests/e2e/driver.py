@@ -10,9 +10,11 @@ import sys
 import time
 import urllib.error
 import urllib.request
+from collections.abc import Callable
 from pathlib import Path
 from urllib.parse import parse_qs, urlsplit
 
+from playwright.sync_api import Error as PlaywrightError
 from playwright.sync_api import Locator, Page, expect
 
 from pruning.masks import HeadId, Mask
@@ -23,11 +25,14 @@ START_SECONDS, LOAD_MS, MEASURE_MS = 60, 120_000, 120_000
 ALL_MEASURED = "Measured on all 1,500 examples"
 
 POINT_OF_CELL = """(figure, [site, head]) => {
+    if (!figure._fullLayout?.xaxis?._length) return null; // not drawn yet
+    figure.since ??= performance.now();
+    if (performance.now() - figure.since < 250) return null; // an edit replaces the picture: wait until it rests
     const { xaxis, yaxis } = figure._fullLayout, { x, y } = figure.getBoundingClientRect();
     return [x + xaxis._offset + xaxis.d2p(head), y + yaxis._offset + yaxis.d2p(site)];
 }"""
 CROSSES = """(figure) => {
-    const { x, y } = figure.data.at(-1), found = [];
+    const { x, y } = figure.data?.at(-1) ?? { x: [] }, found = [];
     for (let i = 0; i < x.length; i += 6) found.push([Math.round(y[i] + 0.32), Math.round(x[i] + 0.32)]);
     return found;
 }"""
@@ -104,6 +109,14 @@ class Dashboard:
         expect(self.page.get_by_text(text)).to_be_visible(timeout=MEASURE_MS)
         return self.settled()
 
+    def until(self, found: Callable[[], object], wanted: object, seconds: float = 10) -> Dashboard:
+        """Look again and again until something is as it should be."""
+        deadline = time.monotonic() + seconds
+        while (last := found()) != wanted:
+            assert time.monotonic() < deadline, f"{last} is still not {wanted}"
+            self.page.wait_for_timeout(40)
+        return self
+
     @property
     def sidebar(self) -> Locator:
         return self.page.get_by_test_id("stSidebar")
@@ -127,9 +140,10 @@ class Dashboard:
         wanted = Mask.parse_heads(heads)
         expect(self.page.get_by_text(f"Removed {len(wanted.heads)} of {total} heads")).to_be_visible()
         self.settled()
-        expect(self.page).to_have_url(re.compile(rf"[?&]mask={wanted.to_code()}(&|$)" if wanted else r"^((?!mask=).)*$"))
-        assert self.shown() == wanted.heads
-        return self
+        expect(self.page).to_have_url(
+            re.compile(rf"[?&]mask={wanted.to_code()}(&|$)" if wanted else r"^((?!mask=).)*$")
+        )
+        return self.until(self.shown, wanted.heads)
 
     def shown(self) -> frozenset[HeadId]:
         """The heads that are crossed out in the picture, or pressed in the grid."""
@@ -147,9 +161,19 @@ class Dashboard:
 
     def point(self, head: str) -> tuple[float, float]:
         """Where the middle of a cell (``"2:5"``) is on the screen, by the picture's own axes."""
-        self.figure.scroll_into_view_if_needed()
-        x, y = self.figure.evaluate(POINT_OF_CELL, [*map(int, head.split(":"))])
-        return x, y
+        place = [*map(int, head.split(":"))]
+        found: list[list[float]] = []
+
+        def look() -> bool:
+            try:
+                self.figure.scroll_into_view_if_needed()
+                found[:] = [at] if (at := self.figure.evaluate(POINT_OF_CELL, place)) else []
+            except PlaywrightError:  # drawn anew while we looked
+                found.clear()
+            return bool(found)
+
+        self.until(look, True)
+        return found[0][0], found[0][1]
 
     def click_cell(self, head: str) -> Dashboard:
         self.settled().page.mouse.click(*self.point(head))

@@ -1,0 +1,37 @@
+"""Keys for widgets that show a value which other things change, too (a click, undo, a link).
+
+Pushing a value into a widget that exists is not safe: a refresh that is on its way carries the widget's old value, and
+Streamlit takes that for a wish of the user. So a widget keeps its key while the user alone moves it, and is replaced by
+a new one, with a new key and the new value, when something else has changed what it shows.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Hashable
+
+import streamlit as st
+
+
+def mirror_key(name: str, shown: Hashable) -> str:
+    """The key for a widget that shows ``shown`` now."""
+    seen, number = st.session_state.get(f"{name}:mirror", (None, 0))
+    if seen != shown:
+        number += 1
+        st.session_state[f"{name}:mirror"] = (shown, number)
+    return f"{name}_{number}"
+
+
+def moved_by_user(name: str, shown: Hashable) -> None:
+    """Note, in the widget's callback, what it will show next: then it keeps its key, and its focus."""
+    _, number = st.session_state.get(f"{name}:mirror", (None, 0))
+    st.session_state[f"{name}:mirror"] = (shown, number)
+
+
+def on_move(name: str, key: str, act: Callable[[object], Hashable]) -> Callable[[], None]:
+    """A callback that hands the widget's value to ``act`` and notes what ``act`` says it will show next."""
+
+    def callback() -> None:
+        if key in st.session_state:
+            moved_by_user(name, act(st.session_state[key]))
+
+    return callback
