@@ -27,6 +27,7 @@ format: $(VENV)/.installed-dev
 demo: $(VENV)/.installed
 	$(PYTHON) assets/make_demo.py data
 	$(PYTHON) assets/make_demo.py train
+	$(PYTHON) assets/make_demo.py compare
 	$(PYTHON) assets/make_demo.py importance
 
 # The stamps hold the time of the last complete installation: pip runs again only when a requirements file is newer.

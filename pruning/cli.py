@@ -22,11 +22,16 @@ from pruning.masks import Mask
 from pruning.models import BUILT_IN, ModelSpec
 
 
+LONGEST_LINE = 600  # of an error message: an odd file name can be much longer
+
+
 def main() -> None:
     """Run the command line; every failure is one line."""
     try:
         status = commands(prog_name="python -m pruning", standalone_mode=False)
         sys.exit(status if isinstance(status, int) else 0)
+    except click.exceptions.NoArgsIsHelpError as error:
+        print(error.format_message())
     except click.ClickException as error:
         _fail(error.format_message(), 2)
     except click.Abort:
@@ -40,7 +45,8 @@ def main() -> None:
 
 
 def _fail(message: str, status: int) -> None:
-    print("error: " + " ".join(message.split()), file=sys.stderr)
+    line = " ".join(message.split())
+    print(f"error: {line if len(line) <= LONGEST_LINE else line[:LONGEST_LINE] + ' …'}", file=sys.stderr)
     sys.exit(status)
 
 

@@ -26,13 +26,16 @@ def live_panel() -> None:
 
 def details_panel() -> None:
     """Draw the table of metrics and the flips, likewise."""
-    st.fragment(_details, run_every=_pace())()
+    pace = _pace()
+    st.fragment(_details, run_every=pace and 3 * pace)()
 
 
 def _pace() -> float | None:
-    """Seconds between refreshes; None when nothing more will come."""
+    """Seconds between refreshes, more while others are before us; None when nothing more will come."""
     job = _job()
-    return REFRESH_SECONDS if job is None or job.active else None
+    if job is not None and not job.active:
+        return None
+    return REFRESH_SECONDS * (1 + (store().evaluator.place(job) if job else 0))
 
 
 def _details() -> None:
