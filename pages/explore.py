@@ -55,6 +55,7 @@ def draw_heatmap(importance: ImportanceMap, page: Page) -> None:
         subtitle=f"{criterion.label} of each head",
         unit=criterion.unit,
         signed=criterion.signed,
+        reverse=criterion.direction == "low",
         theme=page.theme,
     )
     alt = charts.describe_heatmap(importance.values, mask=state.current().mask, site_names=rows, unit=criterion.unit)
@@ -97,8 +98,8 @@ def draw_histogram(importance: ImportanceMap, page: Page) -> None:
         importance.values,
         mask=mask,
         threshold=importance.threshold_for(count),
-        title="",
-        subtitle="",
+        title=f"{count} of {total} heads would go",
+        subtitle="Heads by importance",
         unit=criterion.unit,
         theme=page.theme,
     )

@@ -6,7 +6,7 @@ from pruning.importance import ImportanceMap, get_criterion
 from pruning.masks import Mask
 from ui import state
 from ui.importance import criterion_picker, known_importance, provenance, scoring_state
-from ui.live import details_panel, live_panel
+from ui.live import flips_panel, live_panel, table_panel
 from ui.naming import names_of
 from ui.page import Page, begin
 from ui.sentence import sentence_box
@@ -30,10 +30,11 @@ def main() -> None:
     left, right = st.columns([3, 2], gap="large")
     with left:
         draw_editor(importance, heads_per_site, page)
+        table_panel()
     with right:
         live_panel()
         sentence_box()
-    details_panel()
+        flips_panel()
 
 
 def shape(importance: ImportanceMap | None) -> tuple[int, ...]:

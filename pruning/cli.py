@@ -21,7 +21,6 @@ from pruning.importance import criteria, describe_criterion, get_criterion
 from pruning.masks import Mask
 from pruning.models import BUILT_IN, ModelSpec
 
-
 LONGEST_LINE = 600  # of an error message: an odd file name can be much longer
 
 
@@ -46,7 +45,9 @@ def main() -> None:
 
 def _fail(message: str, status: int) -> None:
     line = " ".join(message.split())
-    print(f"error: {line if len(line) <= LONGEST_LINE else line[:LONGEST_LINE] + ' …'}", file=sys.stderr)
+    if len(line) > LONGEST_LINE:
+        line = f"{line[: LONGEST_LINE // 2]} … {line[-LONGEST_LINE // 2 :]}"
+    print(f"error: {line}", file=sys.stderr)
     sys.exit(status)
 
 

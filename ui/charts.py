@@ -67,10 +67,6 @@ def histogram(
         )  # fmt: skip
     figure.update_xaxes(title_text=unit, fixedrange=True, nticks=6)
     figure.update_yaxes(title_text="heads", fixedrange=True, rangemode="tozero", tickformat="d", nticks=5)
-    figure.add_annotation(
-        text=f"{int(removed.sum())} of {len(pairs)} removed", x=1, y=1, xref="paper", yref="paper", xanchor="right",
-        yanchor="bottom", showarrow=False, font={"size": look.CAPTION_PX, "color": colours.pruned},
-    )  # fmt: skip
     if threshold is not None and math.isfinite(threshold):
         _threshold_line(figure, threshold, right=threshold > (edges[0] + edges[-1]) / 2, colours=colours)
     return figure
@@ -80,8 +76,8 @@ def _threshold_line(figure: go.Figure, threshold: float, *, right: bool, colours
     """The threshold, labelled on the side that has room."""
     figure.add_vline(
         x=threshold, line={"color": colours.text, "width": 1.5, "dash": "dot"},
-        annotation={"text": f"threshold {look.number(threshold)}", "showarrow": False, "y": 1, "yanchor": "top",
-                    "xanchor": "right" if right else "left", "xshift": -4 if right else 4,
+        annotation={"text": f"threshold {look.number(threshold)}", "showarrow": False, "y": 1, "yanchor": "bottom",
+                    "xanchor": "right" if right else "left", "xshift": 4 if right else -4,
                     "font": {"size": look.CAPTION_PX, "color": colours.text}},
     )  # fmt: skip
 

@@ -6,7 +6,7 @@ import html
 
 import streamlit as st
 
-from pruning.evaluation import Comparison, Evaluation, Flip
+from pruning.evaluation import Flip
 from pruning.statistics import Estimate
 from ui import state
 from ui import theme as look
@@ -27,17 +27,7 @@ PERCENT = {"accuracy", "f1", "precision", "recall"}
 FLIPS_SHOWN = 6
 
 
-def draw_details(live: Live) -> None:
-    """The table and the flips, side by side."""
-    left, right = st.columns([3, 2], gap="large")
-    with left:
-        _table(live)
-    with right:
-        if live.after is not None and live.comparison is not None:
-            _flips(live.comparison, live.after)
-
-
-def _table(live: Live) -> None:
+def draw_table(live: Live) -> None:
     """All metrics side by side, with paired differences."""
     before, after, comparison = live.before, live.after, live.comparison
     if before is None:
@@ -76,18 +66,17 @@ def _difference(name: str, estimate: Estimate | None) -> str:
 # Flips -----------------------------------------------------------------------------------------------------------
 
 
-def _flips(comparison: Comparison, after: Evaluation) -> None:
+def draw_flips(live: Live) -> None:
     """The examples that are answered differently, in full."""
-    if not after.class_names or not state.current().mask:
+    comparison, after = live.comparison, live.after
+    if comparison is None or after is None or not after.class_names or not state.current().mask:
         return
     if not comparison.flips:
         st.markdown(f"**No prediction has flipped** among {comparison.samples:,} examples.")
         return
     worse, better = comparison.count("worse"), comparison.count("better")
     st.markdown(f"**{len(comparison.flips)} predictions flipped:** {worse} became wrong, {better} became right.")
-    st.caption(
-        f"McNemar's exact test: p = {look.number(comparison.p_value, 2)} that losses and gains are equally likely."
-    )
+    st.caption(f"McNemar's exact test of equally many losses and gains: p = {look.number(comparison.p_value, 2)}.")
     everything = len(comparison.flips) <= FLIPS_SHOWN or st.toggle(f"Show all {len(comparison.flips)}", key="all_flips")
     for flip in comparison.flips if everything else _mixed(comparison.flips):
         _flip(flip)

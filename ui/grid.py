@@ -70,6 +70,7 @@ def head_grid(
     key: str,
     label: str,
     signed: bool = False,
+    reverse: bool = False,
     on_edit: Callable[[GridEdit], None] | None = None,
     ends: tuple[float, float] | None = None,
     words: Words = ENGLISH,
@@ -83,6 +84,7 @@ def head_grid(
         key: Unique on the page. The last edit number is kept in ``st.session_state`` under a name made from it.
         label: What a screen reader calls the whole group.
         on_edit: Called with each new edit before the page runs, as a callback; the best place to change the mask.
+        reverse: Low values are important, so they get the deep end of the scale.
         ends: Ends of the colour scale; by default the data's.
 
     Returns:
@@ -102,7 +104,7 @@ def head_grid(
             st.session_state[inbox] = edit
 
     edit = st.session_state.pop(inbox, None)
-    cells = _cells(_frozen(values), tuple(heads_per_site), ends, signed)
+    cells = _cells(_frozen(values), tuple(heads_per_site), ends, signed, reverse)
     shown = apply_edit(mask, edit)
     data = {
         **cells,
@@ -121,14 +123,18 @@ def head_grid(
 
 
 def levels(
-    values: Sequence[Sequence[float]], *, signed: bool, ends: tuple[float, float] | None = None
+    values: Sequence[Sequence[float]],
+    *,
+    signed: bool,
+    reverse: bool = False,
+    ends: tuple[float, float] | None = None,
 ) -> list[list[int]]:
     """The step of the colour scale for each value, ``[site][head]``, 0 to ``LEVELS - 1``; -1 where not measured."""
     low, high = ends or value_range(values, signed)
     top = LEVELS - 1
 
     def step(value: float) -> int:
-        share = (value - low) / (high - low)
+        share = (high - value if reverse else value - low) / (high - low)
         return round(top * min(1.0, max(0.0, share))) if math.isfinite(share) else -1
 
     return [[step(value) for value in row] for row in values]
@@ -140,12 +146,13 @@ def _cells(
     heads_per_site: tuple[int, ...],
     ends: tuple[float, float] | None,
     signed: bool,
+    reverse: bool,
 ) -> dict[str, object]:
     """The part of the data that an edit leaves alone."""
     if values is None:
         return {"levels": [[-1] * heads for heads in heads_per_site], "texts": [[""] * h for h in heads_per_site]}
     texts = [[look.number(value) for value in row] for row in values]
-    return {"levels": levels(values, signed=signed, ends=ends), "texts": texts}
+    return {"levels": levels(values, signed=signed, reverse=reverse, ends=ends), "texts": texts}
 
 
 def _frozen(values: Sequence[Sequence[float]] | None) -> tuple[tuple[float, ...], ...] | None:

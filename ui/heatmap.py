@@ -29,6 +29,7 @@ def heatmap(
     subtitle: str = "",
     unit: str = "importance",
     signed: bool = False,
+    reverse: bool = False,
     theme: Theme = "light",
     clickable: bool = False,
     threshold: float | None = None,
@@ -43,6 +44,7 @@ def heatmap(
         mask: Its heads are veiled and crossed out; their values stay on hover.
         site_names: One short name a row.
         signed: Use the diverging scale, symmetric around zero.
+        reverse: Low values are important, so they get the deep end of the scale.
         clickable: Let the figure take clicks (or boxes), to be read by `clicked_heads`.
         threshold: Marked on the colour bar.
         drag: In ``box`` mode a drag selects a rectangle, and single clicks are lost (a limit of Streamlit).
@@ -55,7 +57,7 @@ def heatmap(
     ends = ends or value_range(values, signed)
     figure.add_traces(
         [
-            _cells(values, ends, signed, theme, threshold, row_px),
+            _cells(values, ends, signed, reverse, theme, threshold, row_px),
             _click_layer(values, mask, site_names, words),
             _veil(values, mask, colours),
             _crosses(values, mask, colours.text if signed else colours.pruned),  # on a signed scale orange is a value
@@ -162,7 +164,13 @@ def value_range(values: Values, signed: bool) -> tuple[float, float]:
 
 
 def _cells(
-    values: Values, ends: tuple[float, float], signed: bool, theme: Theme, threshold: float | None, px: int
+    values: Values,
+    ends: tuple[float, float],
+    signed: bool,
+    reverse: bool,
+    theme: Theme,
+    threshold: float | None,
+    px: int,
 ) -> go.Heatmap:
     colours = look.tokens(theme)
     scale = look.diverging(theme) if signed else look.sequential(theme)
@@ -173,7 +181,7 @@ def _cells(
         "tickfont": {"color": colours.secondary, "size": look.CAPTION_PX}, **_bar_ticks(ends, threshold),
     }  # fmt: skip
     return go.Heatmap(
-        z=_rectangle(values), zmin=ends[0], zmax=ends[1], colorscale=list(scale), colorbar=bar,
+        z=_rectangle(values), zmin=ends[0], zmax=ends[1], colorscale=list(scale), reversescale=reverse, colorbar=bar,
         xgap=gap, ygap=gap, hoverinfo="skip", hoverongaps=False,
     )  # fmt: skip
 

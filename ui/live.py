@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Literal
 
 import streamlit as st
@@ -10,7 +11,7 @@ from pruning.masks import Mask
 from pruning.statistics import Estimate
 from ui import state
 from ui import theme as look
-from ui.details import draw_details
+from ui.details import draw_flips, draw_table
 from ui.importance import progress_text
 from ui.jobs import Job
 from ui.sidebar import REFRESH_SECONDS
@@ -24,10 +25,20 @@ def live_panel() -> None:
     st.fragment(_panel, run_every=_pace())(_pace() is not None)
 
 
-def details_panel() -> None:
-    """Draw the table of metrics and the flips, likewise."""
+def table_panel() -> None:
+    """Draw the table of metrics, likewise."""
+    _follow(draw_table)
+
+
+def flips_panel() -> None:
+    """Draw the examples that flipped, likewise."""
+    _follow(draw_flips)
+
+
+def _follow(draw: Callable[[Live], None]) -> None:
+    """Redraw a part now and then until the evaluation is complete."""
     pace = _pace()
-    st.fragment(_details, run_every=pace and 3 * pace)()
+    st.fragment(_latest, run_every=pace and 3 * pace)(draw)
 
 
 def _pace() -> float | None:
@@ -38,11 +49,11 @@ def _pace() -> float | None:
     return REFRESH_SECONDS * (1 + (store().evaluator.place(job) if job else 0))
 
 
-def _details() -> None:
+def _latest(draw: Callable[[Live], None]) -> None:
     job = _job()
     live: Live | None = (job.result or job.partial) if job else None
     if live is not None:
-        draw_details(live)
+        draw(live)
 
 
 def _job() -> Job | None:

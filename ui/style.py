@@ -16,7 +16,8 @@ RULES = f"""<style>
 .headroom-figures th, .headroom-figures td {{
   text-align: right; padding: 4px 0 4px 12px; border: 0;
   border-bottom: 1px solid light-dark({LIGHT.line}, {DARK.line}); }}
-.headroom-figures th:first-child, .headroom-figures td:first-child {{ text-align: left; padding-left: 0; }}
+.headroom-figures th:first-child, .headroom-figures td:first-child {{
+  text-align: left; padding-left: 0; white-space: nowrap; }}
 .headroom-figures th {{ font-weight: 400; color: light-dark({LIGHT.secondary}, {DARK.secondary}); }}
 .headroom-figures .interval {{ color: light-dark({LIGHT.secondary}, {DARK.secondary}); white-space: nowrap; }}
 .headroom-figures .worse {{ color: light-dark({LIGHT.pruned}, {DARK.pruned}); }}

@@ -38,7 +38,7 @@ def toolbar(heads_per_site: tuple[int, ...]) -> None:
         )
         st.button(
             "Invert",
-            on_click=lambda: state.edit_mask(inverted(session.mask, heads_per_site)),
+            on_click=lambda: state.edit_mask(inverted(state.current().mask, heads_per_site)),
             help="Keep what is removed and remove what is kept.",
         )
         st.button(
@@ -96,6 +96,7 @@ def _grid(importance: ImportanceMap | None, heads_per_site: tuple[int, ...], nam
         key=f"grid_{state.current().model}",
         label="Attention heads by layer",
         signed=importance is not None and get_criterion(importance.criterion).signed,
+        reverse=importance is not None and get_criterion(importance.criterion).direction == "low",
         on_edit=lambda edit: state.edit_mask(apply_edit(state.current().mask, edit)),
     )
 
@@ -113,6 +114,7 @@ def _heatmap(
         subtitle=f"{criterion.label}; a cross marks a removed head",
         unit=criterion.unit,
         signed=criterion.signed,
+        reverse=criterion.direction == "low",
         theme=theme,
         clickable=True,
         drag="box" if tool == "box" else "click",
@@ -211,10 +213,14 @@ def layer_tool(heads_per_site: tuple[int, ...], names: list[str]) -> None:
         key="layer_choice",
         help="All attention heads of this layer; its feed-forward block stays.",
     )
-    row = {HeadId(site, head) for head in range(heads_per_site[site])}
-    gone = row <= state.current().mask.heads
-    act.button(
-        "Restore the layer's heads" if gone else "Remove the layer's heads",
-        on_click=lambda: state.edit_mask(toggled(state.current().mask, row)),
-        width="stretch",
-    )
+    gone = _row(site, heads_per_site) <= state.current().mask.heads
+
+    def toggle() -> None:  # the layer that is chosen by now, not the one that was when this was drawn
+        row = _row(st.session_state.get("layer_choice", site), heads_per_site)
+        state.edit_mask(toggled(state.current().mask, row))
+
+    act.button("Restore the layer's heads" if gone else "Remove the layer's heads", on_click=toggle, width="stretch")
+
+
+def _row(site: int, heads_per_site: tuple[int, ...]) -> set[HeadId]:
+    return {HeadId(site, head) for head in range(heads_per_site[site])}

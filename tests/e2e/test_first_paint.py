@@ -14,13 +14,18 @@ from tests.e2e.driver import Dashboard, Server
 pytestmark = pytest.mark.e2e
 
 
+class Requests(list[Request]):
+    def note(self, request: Request) -> None:
+        self.append(request)
+
+
 def test_the_heatmap_is_there_before_the_model_and_nothing_leaves_the_computer(
     browser: Browser, start_server: Callable[[], Server]
 ) -> None:
-    server, requests = start_server(), list[Request]()
+    server, requests = start_server(), Requests()
     with browser.new_context() as context:
         page = context.new_page()
-        page.on("request", lambda request: requests.append(request))
+        page.on("request", requests.note)
         dashboard = Dashboard(page, server.url).open()
         expect(dashboard.figure).to_be_visible()
         expect(dashboard.sidebar.get_by_text("Loading:")).to_be_visible()

@@ -85,3 +85,8 @@ def test_every_level_has_a_colour_in_both_themes_and_scales() -> None:
     for signed in (0, 1):
         for level in range(grid.LEVELS):
             assert re.search(rf'\[data-signed="{signed}"\] \[data-level="{level}"\]\{{--cell:light-dark\(#', css)
+
+
+def test_reversed_levels_put_low_values_at_the_deep_end() -> None:
+    plain = grid.levels([[0.0, 0.5, 1.0]], signed=False)
+    assert grid.levels([[0.0, 0.5, 1.0]], signed=False, reverse=True) == [row[::-1] for row in plain]
