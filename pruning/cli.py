@@ -219,7 +219,9 @@ def evaluate(
     lines = [
         f"{name:18} {e.value:8.4f}   (95% interval {e.low:.4f} to {e.high:.4f})" for name, e in found.metrics.items()
     ]
-    lines.append(f"n = {found.samples:,} · {len(mask.heads)} heads removed · {found.seconds:.1f} s")
+    parts = {"heads": mask.heads, "neurons": mask.neurons, "layers": mask.layers}
+    removed = ", ".join(f"{len(units):,} {name}" for name, units in parts.items() if units) or "nothing"
+    lines.append(f"n = {found.samples:,} · removed: {removed} · {found.seconds:.1f} s")
     _write(found.to_json(), lines, json_file)
 
 

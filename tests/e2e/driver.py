@@ -204,8 +204,15 @@ class Dashboard:
         return self.page.get_by_role("combobox", name=label, exact=True)
 
     def choose(self, label: str, option: str) -> Dashboard:
-        self.settled().box(label).click()
-        self.page.get_by_role("option", name=option, exact=True).click()
+        wanted = self.page.get_by_role("option", name=option, exact=True)
+
+        def opened() -> bool:
+            if not wanted.is_visible():  # a list closes when the page moves below it
+                self.settled().box(label).click()
+            return wanted.is_visible()
+
+        self.until(opened, True)
+        wanted.click()
         return self
 
     def enter(self, label: str, text: str) -> Dashboard:

@@ -1,0 +1,48 @@
+"""Accessible in both themes, and usable on a telephone."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+from axe_playwright_python.sync_playwright import Axe
+
+from tests.e2e.driver import Dashboard
+
+pytestmark = pytest.mark.e2e
+
+Visit = Callable[..., Dashboard]
+PATHS = ["/?data=tweets", "/prune?data=tweets&mask=AAQC"]
+NOT_OURS: dict[str, str] = {}  # rule: why Streamlit's own elements break it and we cannot mend it
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("path", PATHS)
+def test_axe_finds_nothing(visit: Visit, path: str, scheme: str) -> None:
+    dashboard = visit(path, color_scheme=scheme).ready()
+    dashboard.figure.wait_for()
+    if path.startswith("/prune"):
+        dashboard.measured("Measured on all 500 examples")
+    assert violations(dashboard) == []
+    if path.startswith("/prune"):
+        dashboard.tool("Grid").cell("0:0").wait_for()
+        assert violations(dashboard) == []
+
+
+def violations(dashboard: Dashboard) -> list[str]:
+    found = Axe().run(dashboard.settled().page).response["violations"]
+    return [
+        f"{rule['id']}: {node['html'][:200]}" for rule in found if rule["id"] not in NOT_OURS for node in rule["nodes"]
+    ]
+
+
+@pytest.mark.parametrize("path", PATHS)
+def test_nothing_scrolls_sideways_on_a_telephone(visit: Visit, path: str) -> None:
+    dashboard = visit(path, viewport={"width": 390, "height": 844}, has_touch=True).ready()
+    dashboard.figure.wait_for()
+    if path.startswith("/prune"):
+        dashboard.measured("Measured on all 500 examples")
+    wide = "elements => elements.filter(e => e.scrollWidth > e.clientWidth + 1).map(e => e.outerHTML.slice(0, 200))"
+    areas = "[data-testid=stApp], [data-testid=stMain], [data-testid=stMainBlockContainer], .headroom-figures"
+    assert dashboard.page.locator(areas).evaluate_all(wide) == []
+    assert dashboard.page.evaluate("document.documentElement.scrollWidth") <= 390

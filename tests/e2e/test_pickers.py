@@ -1,0 +1,78 @@
+"""Other models and data: what cannot be used is one sentence, and what worked before stays."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import expect
+
+from tests.e2e.driver import LOAD_MS, MEASURE_MS, Dashboard
+
+pytestmark = pytest.mark.e2e
+
+Visit = Callable[..., Dashboard]
+
+
+@pytest.fixture(scope="module")
+def folders(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """Folders that are no model."""
+    empty, bare = tmp_path_factory.mktemp("empty"), tmp_path_factory.mktemp("bare")
+    (bare / "config.json").write_text('{"model_type": "bert", "architectures": ["BertForSequenceClassification"]}')
+    (bare / "pytorch_model.bin").write_bytes(b"not opened")
+    return {"empty": empty, "without safetensors": bare}
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "no/such-model",
+        "empty",
+        "without safetensors",
+        "a text with spaces",
+        "x" * 3000,
+        "../../etc/passwd",
+        "💥/🤖",
+        "/",
+    ],
+)
+def test_an_odd_model_is_one_sentence_and_the_old_one_stays(visit: Visit, folders: dict[str, Path], name: str) -> None:
+    dashboard = visit("/?data=tweets").ready()
+    dashboard.enter("Model", str(folders.get(name, name)))
+    problem = dashboard.sidebar.get_by_test_id("stAlert")
+    expect(problem).to_be_visible(timeout=LOAD_MS)
+    text = problem.inner_text().strip()
+    assert re.fullmatch(r"[^\n]{10,400}[.]", text), text
+    assert "Traceback" not in text
+    expect(dashboard.sidebar.get_by_text("Ready · 72 heads")).to_be_visible()
+    expect(dashboard.box("Model")).to_have_value("MiniLM, movie-review sentiment")
+    assert dashboard.parameters == {"data": "tweets"}
+    dashboard.press("Dismiss")
+    expect(problem).to_be_hidden()
+
+
+@pytest.mark.parametrize("name", ["no/such-data", "/no/such file.csv", "two words"])
+def test_odd_data_is_one_sentence_and_the_old_stays(visit: Visit, name: str) -> None:
+    dashboard = visit("/?data=tweets").ready()
+    dashboard.enter("Data", name)
+    problem = dashboard.sidebar.get_by_test_id("stAlert")
+    expect(problem).to_be_visible(timeout=LOAD_MS)
+    assert re.fullmatch(r"[^\n]{10,400}[.]", problem.inner_text().strip())
+    expect(dashboard.box("Data")).to_have_value("Tweets (out of domain)")
+    assert dashboard.parameters == {"data": "tweets"}
+
+
+def test_ones_own_folder_and_file(visit: Visit, bert_folder: Path, small_reviews: Path) -> None:
+    dashboard = visit("/prune").ready()
+    dashboard.enter("Model", str(bert_folder))
+    expect(dashboard.sidebar.get_by_text("Ready · 8 heads in 2 attention layers")).to_be_visible(timeout=LOAD_MS)
+    dashboard.enter("Data", str(small_reviews))
+    dashboard.until(lambda: dashboard.parameters, {"model": str(bert_folder), "data": str(small_reviews)}, seconds=30)
+    dashboard.figure.wait_for(timeout=MEASURE_MS)  # scored by now
+    dashboard.removes("", total=8).click_cell("1:2").removes("1:2", total=8)
+    dashboard.measured("Measured on all 12 examples")
+    assert dashboard.rows()[""][:2] == ["Unpruned, n = 12", "Pruned, n = 12"]
+    dashboard.page.get_by_role("link", name="Explore").click()
+    expect(dashboard.page.get_by_text("n = 12 calibration rows")).to_be_visible()
