@@ -34,6 +34,7 @@ _HOMES = {
     "criteria": "importance",
     "describe": "anatomy",
     "evaluate": "evaluation",
+    "export": "export",
     "gated": "gating",
     "PrunedModel": "surgery",
     "load_data": "data",

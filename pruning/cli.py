@@ -201,9 +201,7 @@ def evaluate(
     """Measure MODEL on DATA, with all its heads or without some."""
     from pruning.evaluation import evaluate as evaluate_mask
 
-    if mask_file and heads:
-        raise click.UsageError("give either --mask or --heads, not both")
-    mask = Mask.read(mask_file) if mask_file else Mask.parse_heads(heads or "")
+    mask = _mask_of(mask_file, heads)
     model, task, examples = _load_examples(options)
     mask.check(model.anatomy)
     with _Progress("evaluating") as progress:
@@ -225,6 +223,51 @@ def evaluate(
     _write(found.to_json(), lines, json_file)
 
 
+@commands.command()
+@model_options
+@click.option("--mask", "--plan", "mask_file", metavar="FILE", help="A mask or a plan: what is cut out.")
+@click.option("--heads", metavar='"S:H,…"', help='Heads to cut out, as site:head, like "0:3,2:5" or "1:0-3".')
+@click.option("-o", "--output", "folder", required=True, metavar="FOLDER", help="Where the checkpoint goes.")
+@click.option("--overwrite", is_flag=True, help="Replace FOLDER if it exists.")
+def prune(
+    mask_file: str | None, heads: str | None, folder: str, overwrite: bool, json_file: str | None, **options: Any
+) -> None:
+    """Cut heads out of MODEL, check the result against the mask, write it to FOLDER and reload it."""
+    from pruning.cost import count_cost
+    from pruning.export import export
+    from pruning.surgery import prune as cut
+
+    mask = _mask_of(mask_file, heads)
+    if not mask:
+        raise click.UsageError("say what to cut out: --heads, --mask or --plan")
+    if Path(folder).expanduser().exists() and not overwrite:
+        raise PruningError(f"{folder} exists already: choose another folder, or say --overwrite")
+    model = _load(options)
+    pruned = cut(model, mask)
+    written = export(model, pruned, folder, overwrite=overwrite)
+    before = count_cost(model).total
+    kept = sorted(mask.heads - pruned.mask.heads)
+    value = {
+        "folder": str(written.folder),
+        "difference": pruned.difference,
+        "reload_difference": written.reload_difference,
+        "parameters": {"before": before.parameters, "after": pruned.parameters},
+        "size_bytes": written.size_bytes,
+        "auto_classes": written.auto_classes,
+        "mask": pruned.mask.to_json(),
+        "restored": [list(head) for head in kept],
+    }
+    lines = [
+        f"{len(pruned.mask.heads)} heads cut out: {before.parameters:,} parameters before, {pruned.parameters:,} after",
+        f"masked against pruned: largest difference {pruned.difference:.1e}",
+        f"written to {written.folder} and reloaded: difference {written.reload_difference:.1e}",
+        f"load it with {written.auto_classes[-1]}.from_pretrained(..., trust_remote_code=True)",
+    ]
+    if kept:
+        lines.append(f"{len(kept)} heads stay, because others of their key-value group do: {', '.join(map(str, kept))}")
+    _write(value, lines, json_file)
+
+
 # What the commands share ---------------------------------------------------------------------------------------------
 
 
@@ -234,6 +277,12 @@ def _load(options: dict[str, Any]) -> Any:
     set_threads(options["threads"])
     spec = ModelSpec(options["model"], options["device"], options["dtype"], options["trust_remote_code"])
     return load_model(spec)
+
+
+def _mask_of(mask_file: str | None, heads: str | None) -> Mask:
+    if mask_file and heads:
+        raise click.UsageError("give either --mask or --heads, not both")
+    return Mask.read(mask_file) if mask_file else Mask.parse_heads(heads or "")
 
 
 def _load_examples(options: dict[str, Any]) -> tuple[Any, Any, Any]:

@@ -48,6 +48,9 @@ def scoring_state() -> None:
     """Score what is missing: quick criteria at once, slow ones when asked. Draws progress, cancel and errors."""
     session = state.current()
     loading = store().request_model(session.model)
+    if loading.state == "failed":
+        st.info("There is no model to score. Pick one in the sidebar.")
+        return
     if loading.model is None:
         st.info(f"{state.data_label(session.model)} is loading. Its heads appear here as soon as they are found.")
         return
@@ -100,6 +103,6 @@ def progress_text(job: Job) -> str:
 def provenance(importance: ImportanceMap) -> str:
     """Where the figures come from, in one line."""
     kept = store().importance("demo", "demo", importance.criterion) is importance and importance.model
-    what = f"{importance.samples:,} calibration rows" if importance.samples else "weights alone, no data"
+    what = f"n = {importance.samples:,} calibration rows" if importance.samples else "no data needed"
     when = f"measured on {importance.made}" + (" and kept with the built-in model" if kept else "")
-    return f"n = {what} · {when}"
+    return f"{what} · {when}"

@@ -7,6 +7,7 @@ fill the queue. Work that is a generator gives way to the next job at every ``yi
 
 from __future__ import annotations
 
+import logging
 import threading
 import time
 from collections import OrderedDict
@@ -18,6 +19,7 @@ from pruning.errors import Cancelled, PruningError
 
 State = Literal["waiting", "running", "done", "cancelled", "failed"]
 Owner = tuple[str, str]  # session, kind of job
+KEPT_JOBS = 200  # finished ones, for pages that ask again; sessions come and go, the server stays
 
 
 @dataclass(eq=False)
@@ -81,7 +83,7 @@ class Worker:
 
     def __init__(self, name: str = "worker") -> None:
         self._queue: list[Job] = []
-        self._latest: dict[Owner, Job] = {}
+        self._latest: dict[Owner, Job] = {}  # the newest last
         self._changed = threading.Condition()
         self._running: Job | None = None
         threading.Thread(target=self._loop, name=f"headroom {name}", daemon=True).start()
@@ -94,7 +96,9 @@ class Worker:
                 return latest
             if latest is not None:
                 latest.cancel()
+            self._latest.pop(job.owner, None)
             self._latest[job.owner] = job
+            self._forget()
             self._queue = [waiting for waiting in self._queue if waiting.state == "waiting"]
             self._queue.append(job)
             self._changed.notify()
@@ -102,6 +106,11 @@ class Worker:
 
     def latest(self, owner: Owner) -> Job | None:
         return self._latest.get(owner)
+
+    def _forget(self) -> None:
+        finished = [owner for owner, job in self._latest.items() if not job.active]
+        for owner in finished[: max(0, len(finished) - KEPT_JOBS)]:
+            del self._latest[owner]
 
     def place(self, job: Job) -> int:
         """How many jobs are before this one; 0 when it is its turn."""
@@ -118,7 +127,10 @@ class Worker:
                 self._queue.remove(job)
                 self._running, job.state = job, "running"
                 job.started = job.started or time.monotonic()
-            run(job)
+            try:
+                run(job)
+            except Exception:  # a bug, in the log and on its own page; the others' jobs go on
+                logging.getLogger(__name__).exception("job %s failed", job.owner[1])
             with self._changed:
                 self._running = None
                 if not job.finished.is_set():
@@ -138,7 +150,12 @@ def run(job: Job) -> None:
         raise
     finally:
         if not job.active:
+            job.work, job.turns = _nothing, None  # they hold the model, and this job may be kept for long
             job.finished.set()
+
+
+def _nothing(job: Job) -> None:
+    """What is left to do of a job that has ended."""
 
 
 def _step(job: Job) -> State:

@@ -15,7 +15,7 @@ from ui.details import draw_flips, draw_table
 from ui.importance import progress_text
 from ui.jobs import Job
 from ui.sidebar import REFRESH_SECONDS
-from ui.store import Live, Loading, session_id, store
+from ui.store import Live, Loading, evaluation_key, session_id, store
 
 LOSSES_SHOWN = 12
 
@@ -62,9 +62,10 @@ def _job() -> Job | None:
     loading = store().request_model(session.model)
     if loading.model is None:
         return None
-    wanted = ("evaluate", loading.model.fingerprint, session.data, session.mask)
-    if st.session_state.get("evaluation_stopped") == wanted:
-        return store().evaluator.latest((session_id(), "evaluate"))
+    wanted = evaluation_key(loading.model, session.data, session.mask)
+    latest = store().evaluator.latest((session_id(), "evaluate"))
+    if st.session_state.get("evaluation_stopped") == wanted and latest is not None and latest.fingerprint == wanted:
+        return latest  # after an edit and an undo the latest would be that of another mask
     return store().evaluate(session_id(), loading.model, session.data, session.mask)
 
 

@@ -13,7 +13,7 @@ from pruning.models import ASSETS, BUILT_IN
 from ui import state
 from ui.controls import mirror_key, on_move
 from ui.jobs import Job
-from ui.store import Loading, session_id, store
+from ui.store import Loading, modified, session_id, store
 
 REFRESH_SECONDS = 0.5
 MODEL_HELP = (
@@ -76,8 +76,10 @@ def _model_state(waiting: bool) -> None:
         st.caption(f"Loading: {loading.step} …")
         st.progress(_share_of(loading), text=None)
         return
-    if name != session.model or loading.state == "failed":
+    if name != session.model or (loading.state == "failed" and name not in BUILT_IN):
         _settle(loading, session)
+    if loading.state == "failed":  # the built-in model: there is no other to go back to
+        st.session_state.setdefault("model_problem", _problem(loading))
     if waiting:
         st.rerun()
     problem = st.session_state.get("model_problem")
@@ -105,10 +107,14 @@ def _settle(loading: Loading, session: state.Session) -> None:
         used.append(loading.name)
         state.update(model=loading.name)
     else:
-        st.session_state["model_problem"] = f"{loading.error[:1].upper()}{loading.error[1:]}."
+        st.session_state["model_problem"] = _problem(loading)
         if loading.name == session.model != "demo":
             state.update(model="demo")
     st.rerun()
+
+
+def _problem(loading: Loading) -> str:
+    return f"{loading.error[:1].upper()}{loading.error[1:]}."
 
 
 # Data ------------------------------------------------------------------------------------------------------------
@@ -147,6 +153,9 @@ def _data_state(waiting: bool) -> None:
     if wanted and loading.model is None and loading.state == "loading":
         st.caption("Reading the data when the model is there …")
         return
+    if wanted and loading.model is None:
+        st.session_state.pop("data_wanted", None)
+        st.session_state["data_problem"] = "There is no model to read this data for."
     if wanted and loading.model is not None:
         model = loading.model
 
@@ -154,7 +163,8 @@ def _data_state(waiting: bool) -> None:
             job.report(0, 1, "Reading")
             return len(store().examples(model, wanted, "evaluation"))
 
-        job = store().scorer.submit(Job((session_id(), "data"), ("data", model.fingerprint, wanted), work))
+        about = ("data", model.fingerprint, wanted, modified(wanted))  # a file that was mended is tried again
+        job = store().scorer.submit(Job((session_id(), "data"), about, work))
         if job.active:
             st.caption("Reading the data …")
             return

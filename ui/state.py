@@ -118,9 +118,10 @@ def sync_url() -> None:
 def _adopt_url(first: bool) -> None:
     """Take model, data, criterion and mask from the link; what does not fit is named in a notice."""
     here, session, problems = st.query_params, st.session_state["session"], []
-    changes: dict[str, Any] = {name: here[name] for name in ("model", "data") if here.get(name)}
-    if here.get("criterion") in criteria():
-        changes["criterion"] = here["criterion"]
+    absent = Session()  # a link leaves out what is at its default
+    changes: dict[str, Any] = {name: here.get(name) or getattr(absent, name) for name in ("model", "data")}
+    if here.get("criterion", absent.criterion) in criteria():
+        changes["criterion"] = here.get("criterion", absent.criterion)
     elif here.get("criterion"):
         problems.append(f"there is no criterion {here['criterion'][:40]!r}")
     if here.get("mask") or not first:

@@ -105,6 +105,9 @@ class Store:
                 loading.model, loading.state = model, "ready"
             except (PruningError, MemoryError, RuntimeError, ValueError, OSError, ImportError) as error:
                 loading.error, loading.state = str(error), "failed"
+            except BaseException as error:  # a bug: in the log, and not a page that waits for ever
+                loading.error, loading.state = f"{loading.name} cannot be used: {error!r}", "failed"
+                raise
         self._forget_models()
 
     def _forget_models(self) -> None:
@@ -124,7 +127,7 @@ class Store:
         from pruning.data import load_data
         from pruning.tasks import task_of
 
-        key = (model.fingerprint, data, split, _modified(data))
+        key = (model.fingerprint, data, split, modified(data))
         found = self._examples.get(key)
         if found is None:
             rows = None if data in BUILT_IN_DATA else LIVE_ROWS
@@ -138,11 +141,15 @@ class Store:
         """A map that is known already: kept with the built-in model, or scored since the server started."""
         if model_name == "demo" and calibration_data(data) == "demo" and criterion in kept_maps():
             return kept_maps()[criterion]
-        return self._maps.get((model_name, calibration_data(data), criterion))
+        loading, source = self._models.get(model_name), calibration_data(data)
+        if loading is None or loading.model is None:
+            return None
+        return self._maps.get((loading.model.fingerprint, source, modified(source), criterion))
 
     def score(self, session: str, model: LoadedModel, data: str, criterion: str) -> Job:
         """Queue the scoring of a criterion on the calibration rows."""
-        name, source = model.spec.name, calibration_data(data)
+        source = calibration_data(data)
+        key = (model.fingerprint, source, modified(source), criterion)
 
         def work(job: Job) -> ImportanceMap:
             from pruning.importance.scoring import score
@@ -151,10 +158,10 @@ class Store:
             needed = get_criterion(criterion).needs_data
             examples = self.examples(model, source, "calibration") if needed else None
             found = score(model, criterion, examples, progress=lambda done, total: job.report(done, total, "Scoring"))
-            self._maps.put((name, source, criterion), found)
+            self._maps.put(key, found)
             return found
 
-        return self.scorer.submit(Job((session, "score"), ("score", model.fingerprint, source, criterion), work))
+        return self.scorer.submit(Job((session, "score"), ("score", *key), work))
 
     # Evaluation --------------------------------------------------------------------------------------------------
 
@@ -176,7 +183,7 @@ class Store:
                 after = yield from self._run(job, model, examples, mask, "Measuring the pruned model", before)
             job.result = Live(before, after, compare(before, after))
 
-        return self.evaluator.submit(Job((session, "evaluate"), ("evaluate", model.fingerprint, data, mask), work))
+        return self.evaluator.submit(Job((session, "evaluate"), evaluation_key(model, data, mask), work))
 
     def _run(
         self, job: Job, model: LoadedModel, examples: Examples, mask: Mask, step: str, before: Evaluation | None
@@ -197,7 +204,12 @@ class Store:
         return found
 
 
-def _modified(data: str) -> float:
+def evaluation_key(model: LoadedModel, data: str, mask: Mask) -> tuple[object, ...]:
+    """What an evaluation is of: a page shows the figures of no other."""
+    return "evaluate", model.fingerprint, data, modified(data), mask
+
+
+def modified(data: str) -> float:
     """When a data file was last changed, so that an edited file is read again."""
     from pathlib import Path
 

@@ -1,8 +1,8 @@
 """The general rule for heads: rows of the query, key and value layers and columns of the output projection.
 
 Which rows belong to which head is read off the wiring, so separate, fused, interleaved and transposed projections are
-all the same to this rule. transformers 5 infers the number of heads from the width of its projections nearly everywhere;
-what it still keeps as an attribute is brought up to date where it has the old value.
+all the same to this rule. transformers 5 infers the number of heads from the width of its projections nearly
+everywhere; what it still keeps as an attribute is brought up to date where it has the old value.
 """
 
 from __future__ import annotations
