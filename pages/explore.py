@@ -65,10 +65,10 @@ def draw_heatmap(importance: ImportanceMap, page: Page) -> None:
 def draw_details(importance: ImportanceMap, page: Page) -> None:
     left, right = st.columns([3, 2], gap="large")
     with left:
-        st.subheader("All heads, least important first")
+        st.header("All heads, least important first")
         draw_table(importance)
     with right:
-        st.subheader("Where to draw the line")
+        st.header("Where to draw the line")
         draw_histogram(importance, page)
 
 

@@ -34,7 +34,7 @@ _HOMES = {
     "criteria": "importance",
     "describe": "anatomy",
     "evaluate": "evaluation",
-    "export": "export",
+    "export_checkpoint": "export",
     "gated": "gating",
     "PrunedModel": "surgery",
     "load_data": "data",

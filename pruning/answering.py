@@ -25,7 +25,7 @@ def answer(model: LoadedModel, text: str, mask: Mask | None = None, top: int = 3
 
     Raises:
         DataError: The text is empty.
-        UnsupportedError: The model reads no text or has no head for a task.
+        UnsupportedError: The model reads no text or has no trained head for a task.
     """
     import torch
 
@@ -37,6 +37,7 @@ def answer(model: LoadedModel, text: str, mask: Mask | None = None, top: int = 3
     if not text.strip():
         raise DataError("type a sentence first")
     task = task_of(model)
+    task.check(model)
     (features,), _ = tokenize(model, Dataset(DataSpec("own text"), (text,), (), (0,), 0, ""))
     inputs = {name: torch.tensor([values], device=model.device) for name, values in features.items()}
     with gated(model, mask or Mask()) as module, torch.inference_mode():

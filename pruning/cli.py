@@ -234,7 +234,7 @@ def prune(
 ) -> None:
     """Cut heads out of MODEL, check the result against the mask, write it to FOLDER and reload it."""
     from pruning.cost import count_cost
-    from pruning.export import export
+    from pruning.export import export_checkpoint
     from pruning.surgery import prune as cut
 
     mask = _mask_of(mask_file, heads)
@@ -244,7 +244,7 @@ def prune(
         raise PruningError(f"{folder} exists already: choose another folder, or say --overwrite")
     model = _load(options)
     pruned = cut(model, mask)
-    written = export(model, pruned, folder, overwrite=overwrite)
+    written = export_checkpoint(model, pruned, folder, overwrite=overwrite)
     before = count_cost(model).total
     kept = sorted(mask.heads - pruned.mask.heads)
     value = {

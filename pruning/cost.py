@@ -50,7 +50,7 @@ class CostModel:
     Attributes:
         total: The whole model.
         sites: Head by head.
-        tokens: Length of the input that the MACs are counted for.
+        tokens: Length of the input that the MACs are counted for; 0 where it is one image.
     """
 
     total: Cost
@@ -113,7 +113,8 @@ def count_cost(model: LoadedModel, tokens: int = 128) -> CostModel:
     handles = [child.register_forward_pre_hook(on_this_thread(on_linear(path))) for path, child in linears]
     try:
         with torch.inference_mode(), observed(on_attention):
-            run(module, dry_run_inputs(module, tokens))
+            inputs = dry_run_inputs(module, tokens)
+            run(module, inputs)
     finally:
         for handle in handles:
             handle.remove()
@@ -122,7 +123,8 @@ def count_cost(model: LoadedModel, tokens: int = 128) -> CostModel:
         for site, wires in zip(model.anatomy.sites, wiring, strict=True)
     )
     macs, _ = count_macs(module, tokens)
-    return CostModel(Cost(model.anatomy.parameters, macs), sites, tokens)
+    ids = inputs.get("input_ids")
+    return CostModel(Cost(model.anatomy.parameters, macs), sites, 0 if ids is None else ids.shape[1])
 
 
 def _site_cost(module: nn.Module, site: AttentionSite, wires: Wiring, vectors: dict[str, int], pairs: int) -> SiteCost:

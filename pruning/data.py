@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -25,8 +26,8 @@ HUB_SPLITS = {"calibration": ("train",), "evaluation": ("validation", "test")}
 READERS: dict[str, tuple[str, dict[str, Any]]] = {
     ".csv": ("read_csv", {"keep_default_na": False}),
     ".tsv": ("read_csv", {"keep_default_na": False, "sep": "\t"}),
-    ".jsonl": ("read_json", {"lines": True}),
-    ".json": ("read_json", {}),
+    ".jsonl": ("read_json", {"lines": True, "dtype": False}),
+    ".json": ("read_json", {"dtype": False}),
     ".parquet": ("read_parquet", {}),
 }
 
@@ -109,7 +110,7 @@ def _read_frame(spec: DataSpec) -> pd.DataFrame:
     if spec.name in BUILT_IN_DATA:
         frame = _read_file(built_in_file(spec.name, spec.split))
     elif Path(spec.name).suffix.lower() in READERS or _exists(Path(spec.name)):
-        frame = _read_file(Path(spec.name).expanduser())
+        frame = _read_file(Path(os.path.expanduser(spec.name)))  # noqa: PTH111  pathlib's raises at an unknown ~user
     else:
         frame = _read_hub(spec)
     if "split" in frame.columns and frame["split"].isin(["calibration", "evaluation"]).any():
@@ -142,6 +143,8 @@ def _read_file(path: Path) -> pd.DataFrame:
     reader, options = READERS[path.suffix.lower()]
     try:
         frame = getattr(pd, reader)(path, **options)
+        if reader == "read_csv" and not isinstance(frame.index, pd.RangeIndex):  # pandas made an index of the surplus
+            raise ValueError("its rows have more fields than its header; put texts that hold the separator into quotes")
         return frame.rename(columns=str).reset_index(drop=True)  # rows are counted from 0, whatever index was stored
     except (ValueError, OSError, UnicodeError, ImportError) as error:  # pandas' parser errors are ValueErrors
         raise DataError(f"{path} cannot be read: {str(error).strip().splitlines()[0][:200]}") from error

@@ -259,15 +259,16 @@ def _bootstrap_differences(
 ) -> dict[str, Estimate]:
     """Paired bootstrap of the metrics that are not means; both models are resampled with the same examples."""
     from pruning.statistics import RESAMPLES
-    from pruning.tasks.classification import calibration_error, confusion, scores_of
+    from pruning.tasks.classification import calibration_error, confusion, ratios, scores_of
 
     count = len(targets)
-    weights = np.random.default_rng(seed).multinomial(count, np.full(count, 1 / count), size=RESAMPLES // 4)
+    draws = np.random.default_rng(seed).multinomial(count, np.full(count, 1 / count), size=RESAMPLES // 4)
+    weights = draws.astype(float)  # (resample, example)
+    actual = np.eye(classes)[targets]  # (example, class)
 
     def scores(outcome: Outcome, rows: np.ndarray) -> np.ndarray:
-        cells = np.zeros((count, classes**2))
-        cells[np.arange(count), targets * classes + outcome.predicted] = 1
-        return scores_of((rows @ cells).reshape(len(rows), classes, classes))
+        claimed = np.eye(classes)[outcome.predicted]
+        return ratios(rows @ (actual * claimed), rows @ claimed, rows @ actual)
 
     def point(outcome: Outcome) -> np.ndarray:
         return scores_of(confusion(targets, outcome.predicted, classes))

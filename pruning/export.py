@@ -48,7 +48,9 @@ class Exported:
     size_bytes: int
 
 
-def export(model: LoadedModel, pruned: PrunedModel, folder: str | Path, *, overwrite: bool = False) -> Exported:
+def export_checkpoint(
+    model: LoadedModel, pruned: PrunedModel, folder: str | Path, *, overwrite: bool = False
+) -> Exported:
     """Write a pruned model as a checkpoint, reload it and compare.
 
     Args:

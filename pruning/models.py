@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
+import math
 import os
 import warnings
 from collections.abc import Callable
@@ -321,11 +322,23 @@ def _check_weights(folder: Path, spec: ModelSpec) -> None:
         )
     import psutil
 
-    needed, free = MEMORY_HEADROOM * sum(p.stat().st_size for p in files), psutil.virtual_memory().available
+    needed, free = MEMORY_HEADROOM * sum(bytes_in_memory(p, spec) for p in files), psutil.virtual_memory().available
     if needed > free:
         raise ModelError(
             f"{spec.name} is too large for memory: it needs about {needed / 1e9:.1f} GB, {free / 1e9:.1f} GB are free"
         )
+
+
+def bytes_in_memory(path: Path, spec: ModelSpec) -> int:
+    """What the weights of a file take once they are loaded: a half-precision checkpoint doubles in float32."""
+    from safetensors import SafetensorError, safe_open
+
+    try:
+        with safe_open(path, framework="numpy") as file:
+            weights = sum(math.prod(file.get_slice(name).get_shape()) for name in file.keys())  # noqa: SIM118
+    except (SafetensorError, OSError):
+        return path.stat().st_size  # loading it says what is wrong with it
+    return weights * _dtype(spec.dtype).itemsize
 
 
 def _architecture(config: Any, folder: Path, spec: ModelSpec) -> Any:
@@ -359,7 +372,8 @@ def _processor(folder: Path, config: Any, spec: ModelSpec) -> Any:
 
 def _folder_fingerprint(folder: Path, spec: ModelSpec) -> str:
     digest = hashlib.sha256(spec.dtype.encode())
-    for path in sorted([*folder.glob("*.safetensors"), *folder.glob("*.json")]):
+    kinds = (".safetensors", ".json", ".txt", ".model")  # weights, configuration, and every form of a vocabulary
+    for path in sorted(path for path in folder.iterdir() if path.suffix in kinds and path.is_file()):
         digest.update(f"{path.name} {file_sha256(path)}".encode())
     return digest.hexdigest()[:16]
 

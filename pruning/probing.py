@@ -28,6 +28,10 @@ PROJECTION_NAMES = (
 HEAD_COUNT_NAMES = ("num_attention_heads", "num_heads", "n_heads", "n_head", "num_query_heads", "nhead")
 DRY_RUN_TOKENS = 7
 COUNTED_TOKENS = 128
+SHIFTED = (
+    "Roberta", "XLMRoberta", "Camembert", "Longformer", "MPNet", "Data2VecText", "Xmod", "Luke", "Lilt", "Esm",
+    "LayoutLMv3", "MarkupLM",
+)  # fmt: skip
 NO_PADDING = -1
 UNMOVED = "setting its first unit to zero does not change the output"
 P = TypeVar("P", AttentionSite, MLPSite, Layer)
@@ -66,9 +70,10 @@ def dry_run_inputs(module: nn.Module, tokens: int = DRY_RUN_TOKENS, batch: int =
 def longest_input(config: Any) -> int:
     """The most tokens that the model's positions allow; 512 where its configuration states none."""
     text = text_width(config)
-    limit = getattr(text, "max_position_embeddings", None) or getattr(text, "n_positions", None) or 512
+    stated = (getattr(text, name, None) or 0 for name in ("max_position_embeddings", "n_positions"))
+    limit = next((count for count in stated if count > 0), 512)  # XLNet says -1
     offset = getattr(text, "pad_token_id", None) or 0  # RoBERTa's positions start after the padding index
-    is_shifted = type(text).__name__.startswith(("Roberta", "XLMRoberta", "Camembert", "Longformer", "MPNet"))
+    is_shifted = type(text).__name__.startswith(SHIFTED)
     return max(1, limit - offset - 1 if is_shifted else limit)
 
 
@@ -304,10 +309,10 @@ def describe_module(module: nn.Module) -> Anatomy:
     parameters = sum(p.numel() for p in module.parameters())
     try:
         sites, linears = find_sites(module)
+        macs, counted = count_macs(module)
     except (TypeError, ValueError, RuntimeError, AttributeError, IndexError, KeyError) as error:
         reason = f"the dry run failed with {type(error).__name__}: {str(error).splitlines()[0] if str(error) else ''}"
         return Anatomy((), (), (), parameters, 0, "not measured", "none", reason)
-    macs, counted = count_macs(module)
     usable = [site for site in sites if site.projection]
     if not usable:
         return Anatomy(tuple(sites), (), (), parameters, macs, counted, "none", NO_HEADS)

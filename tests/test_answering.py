@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
 import torch
 
 from pruning import DataError, LoadedModel, Mask, UnsupportedError, answer, load_model
-from tests.families import VOCABULARY, model_of, save, tokenizer_of
+from tests.families import FAMILIES, VOCABULARY, model_of, save, tokenizer_of
 
 
 def test_a_plain_sentence_has_a_plain_answer(demo: LoadedModel) -> None:
@@ -33,6 +34,16 @@ def test_a_language_model_answers_with_next_tokens(tmp_path: Path) -> None:
     found = answer(model, "w1 w2 w3")
     assert [part.label for part in found] == [VOCABULARY[i] for i in tokens]
     assert [part.probability for part in found] == pytest.approx(probabilities.tolist(), abs=1e-6)
+
+
+def test_a_random_head_gives_no_answer(tmp_path: Path) -> None:
+    save("bert", tmp_path)
+    FAMILIES["bert"].build().bert.save_pretrained(tmp_path)
+    config = json.loads((tmp_path / "config.json").read_text(encoding="utf-8"))
+    config["architectures"] = ["BertForSequenceClassification"]
+    (tmp_path / "config.json").write_text(json.dumps(config), encoding="utf-8")
+    with pytest.raises(UnsupportedError, match=r"its checkpoint lacks classifier\.bias"):
+        answer(load_model(str(tmp_path)), "w1")
 
 
 def test_an_empty_text_and_a_model_that_reads_none_are_refused(demo: LoadedModel) -> None:

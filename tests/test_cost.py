@@ -40,6 +40,10 @@ def test_minilm_by_hand(minilm: CostModel, demo: LoadedModel) -> None:
     assert minilm.total.macs == bert_macs(384, 6, 1536, 384, TOKENS)
 
 
+def test_the_length_that_was_counted_is_told() -> None:
+    assert count_cost(bert(max_position_embeddings=40), 128).tokens == 40
+
+
 @pytest.mark.parametrize("name", NAMES)
 def test_parameters_are_counted_once(name: str) -> None:
     """Tied embeddings and ALBERT's shared layer count once."""
@@ -118,7 +122,9 @@ def test_heads_of_a_shared_layer_save_weights_once_and_work_each_time() -> None:
 
 def test_an_image_model_counts_its_patches() -> None:
     """16 patches and a class token."""
-    saved = count_cost(model_of("vit")).saved(Mask.parse_heads("0:0"))
+    cost = count_cost(model_of("vit"))
+    assert cost.tokens == 0, "one image"
+    saved = cost.saved(Mask.parse_heads("0:0"))
     assert saved.parameters == 3 * HEAD_DIM * 33 + HEAD_DIM * 32
     assert saved.macs == 17 * 4 * HEAD_DIM * 32 + 2 * 17 * 17 * HEAD_DIM
 

@@ -8,8 +8,8 @@ from typing import Any
 import pandas as pd
 import pytest
 
-from pruning import DataError, Dataset, DataSpec, LoadedModel, load_data, task_of
-from tests.families import model_of
+from pruning import DataError, Dataset, DataSpec, LoadedModel, load_data, task_of, wrap_model
+from tests.families import FAMILIES, model_of
 
 ROWS = {"text": ["a good film", 'bad, "very" bad', "zwei\nZeilen ∂"], "label": [1, 0, 1]}
 WRITERS: dict[str, Any] = {
@@ -134,6 +134,8 @@ def test_nullable_and_list_labels_are_read_as_they_are(tmp_path: Path) -> None:
         ("wide.csv", "text,label\na,1\n".encode("utf-16"), "cannot be read: 'utf-8' codec"),
         ("quote.csv", b'text,label\n"abc,1\n', "cannot be read"),
         ("ragged.csv", b"text,label\na,1\nb,1,2,3\n", "Expected 2 fields in line 3"),
+        ("commas.csv", b"text,label\na, b,1\nc, d,0\n", "more fields than its header"),
+        ("trailing.csv", b"text,label\na,1,\nb,0,\n", "more fields than its header"),
         ("bytes.csv", bytes(range(256)), "cannot be read"),
         ("missing.csv", b"text,label\n,1\nb,\n", "no row with both a text and a label"),
         ("two.csv", b"title,body\na,b\n", "which column holds the text.*title, body"),
@@ -164,6 +166,7 @@ def test_files_that_cannot_be_read_say_why(tmp_path: Path, name: str, content: b
         ("no such data", "not a file here"),
         ("", "not a data file"),
         (".", "not a data file"),
+        ("~no_such_user/rows.csv", "there is no file"),
         ("a\0b.csv", "there is no file"),
         ("a\0b", "not a file here"),
         ("a" * 5000 + ".csv", "there is no file"),
@@ -191,6 +194,21 @@ def targets(model: LoadedModel, path: Path) -> tuple[int, ...]:
 def test_labels_are_names_or_numbers(demo: LoadedModel, tmp_path: Path) -> None:
     rows = {"text": list("abcd"), "label": ["Negative", "POSITIVE", "0", "1"]}
     assert targets(demo, write(tmp_path, rows)) == (0, 1, 0, 1)
+
+
+@pytest.mark.parametrize(
+    ("labels", "expected"), [(["1", "5", "2"], (0, 4, 1)), ([0, 4, 1], (0, 4, 1)), ([3.0, 4.0, 1.0], (2, 3, 0))]
+)
+def test_class_names_that_are_numbers_come_first(labels: list[Any], expected: tuple[int, ...], tmp_path: Path) -> None:
+    """Stars from 1 to 5: a label of 1 is one star, unless a 0 among them shows that they are counted from 0."""
+    stars = {i: str(i + 1) for i in range(5)}
+    model = wrap_model(FAMILIES["bert"].build(id2label=stars, label2id={name: i for i, name in stars.items()}))
+    assert targets(model, write(tmp_path, {"text": list("abc"), "label": labels})) == expected
+
+
+def test_texts_of_digits_stay_as_they_are(tmp_path: Path) -> None:
+    data = read(write(tmp_path, {"text": ["007", "2020-01-01"], "label": ["1", "0"]}, "jsonl"))
+    assert (data.inputs, data.labels) == (("007", "2020-01-01"), ("1", "0"))
 
 
 @pytest.mark.parametrize("label", ["neutral", 2, -1, 0.5])

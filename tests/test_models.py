@@ -15,8 +15,9 @@ import torch
 import transformers
 
 from pruning import DataSpec, LoadedModel, ModelError, ModelSpec, UnsupportedError, load_data, load_model, task_of
-from pruning.models import BUILT_IN, built_in_fingerprint, file_sha256
-from tests.families import FAMILIES, inputs_of, logits_of, model_of, save
+from pruning.models import BUILT_IN, built_in_fingerprint, bytes_in_memory, file_sha256
+from pruning.probing import longest_input
+from tests.families import FAMILIES, TINY, inputs_of, logits_of, model_of, save
 
 
 @pytest.fixture
@@ -203,7 +204,7 @@ def test_a_classifier_without_its_head_is_not_fine_tuned(tmp_path: Path, reviews
     edit_config(tmp_path, architectures=["BertForSequenceClassification"])
     model = load_model(str(tmp_path))
     assert {"classifier.bias", "classifier.weight"} <= set(model.missing)
-    with pytest.raises(UnsupportedError, match="not a fine-tuned classifier: its checkpoint lacks"):
+    with pytest.raises(UnsupportedError, match="not fine-tuned for text classification: its checkpoint lacks"):
         task_of(model).encode(model, load_data(DataSpec(str(reviews))))
 
 
@@ -220,6 +221,29 @@ def test_a_model_too_large_for_memory_is_not_begun(folder: Path, monkeypatch: py
     monkeypatch.setattr(psutil, "virtual_memory", lambda: SimpleNamespace(available=1000))
     with pytest.raises(ModelError, match=r"too large for memory: it needs about 0\.0 GB, 0\.0 GB are free"):
         load_model(str(folder))
+
+
+def test_half_precision_weights_double_in_memory(tmp_path: Path) -> None:
+    module = FAMILIES["bert"].build()
+    module.half().save_pretrained(tmp_path)
+    file, weights = tmp_path / "model.safetensors", sum(p.numel() for p in module.parameters())
+    assert file.stat().st_size < 3 * weights
+    assert bytes_in_memory(file, ModelSpec()) == 4 * weights
+    assert bytes_in_memory(file, ModelSpec(dtype="bfloat16")) == 2 * weights
+    assert next(load_model(str(tmp_path)).module.parameters()).dtype == torch.float32
+
+
+@pytest.mark.parametrize("model", ["Data2VecTextForSequenceClassification", "XLNetForSequenceClassification"])
+def test_the_longest_text_that_the_positions_allow_runs(model: str) -> None:
+    """Positions that start after the padding index, and a configuration that says -1 for no limit."""
+    settings = {**TINY, "vocab_size": 99, "max_position_embeddings": 40}
+    if model.startswith("XLNet"):
+        settings = {"d_model": 32, "n_layer": 1, "n_head": 4, "d_inner": 64, "vocab_size": 99}
+    kind = getattr(transformers, model)
+    module = kind(kind.config_class(**settings)).eval()
+    length = longest_input(module.config)
+    assert length == (512 if model.startswith("XLNet") else 38)
+    assert module(torch.full((1, length), 7)).logits.shape == (1, 2)
 
 
 # Names -------------------------------------------------------------------------------------------------------------

@@ -28,10 +28,15 @@ def moved_by_user(name: str, shown: Hashable) -> None:
 
 
 def on_move(name: str, key: str, act: Callable[[object], Hashable]) -> Callable[[], None]:
-    """A callback that hands the widget's value to ``act`` and notes what ``act`` says it will show next."""
+    """A callback that hands the widget's value to ``act`` and notes what ``act`` says it will show next.
+
+    A late refresh may still carry the value of a widget that has been replaced. Streamlit has forgotten the old value
+    and calls that a change; it is none.
+    """
 
     def callback() -> None:
-        if key in st.session_state:
+        _, number = st.session_state.get(f"{name}:mirror", (None, 0))
+        if key == f"{name}_{number}" and key in st.session_state:
             moved_by_user(name, act(st.session_state[key]))
 
     return callback

@@ -39,11 +39,11 @@ def draw_table(live: Live) -> None:
             difference = comparison.differences.get(name) if comparison else None
             cells += [_value(name, after.metrics[name]), _difference(name, difference)]
         rows.append("<tr>" + "".join(f"<td>{cell}</td>" for cell in cells) + "</tr>")
-    heads = ["", f"Unpruned, n = {before.samples:,}"]
+    heads = [f"Unpruned, n = {before.samples:,}"]
     if after is not None and after is not before:
         heads += [f"Pruned, n = {after.samples:,}", "Paired difference (95% interval)"]
     head = "".join(f"<th scope='col'>{text}</th>" for text in heads)
-    table = f"<table><thead><tr>{head}</tr></thead><tbody>{''.join(rows)}</tbody></table>"
+    table = f"<table><thead><tr><td></td>{head}</tr></thead><tbody>{''.join(rows)}</tbody></table>"
     st.html(f"<div class='headroom-figures'>{table}</div>")
 
 

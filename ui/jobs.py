@@ -17,6 +17,7 @@ from typing import Any, Literal
 
 from pruning.errors import Cancelled, PruningError
 
+KEPT_JOBS = 300  # finished ones included
 State = Literal["waiting", "running", "done", "cancelled", "failed"]
 Owner = tuple[str, str]  # session, kind of job
 KEPT_JOBS = 200  # finished ones, for pages that ask again; sessions come and go, the server stays
@@ -97,12 +98,20 @@ class Worker:
             if latest is not None:
                 latest.cancel()
             self._latest.pop(job.owner, None)
+            self._latest.pop(job.owner, None)
             self._latest[job.owner] = job
+            self._drop_old()
             self._forget()
             self._queue = [waiting for waiting in self._queue if waiting.state == "waiting"]
             self._queue.append(job)
             self._changed.notify()
             return job
+
+    def _drop_old(self) -> None:
+        """Forget the oldest finished jobs: their sessions may have ended long ago."""
+        old = [owner for owner, job in self._latest.items() if not job.active]
+        for owner in old[: max(0, len(self._latest) - KEPT_JOBS)]:
+            del self._latest[owner]
 
     def latest(self, owner: Owner) -> Job | None:
         return self._latest.get(owner)

@@ -70,6 +70,7 @@ def _job() -> Job | None:
 
 
 def _panel(was_busy: bool) -> None:
+    state.note_url()
     job, session = _job(), state.current()
     loading = store().request_model(session.model)
     if loading.state == "failed":
@@ -166,7 +167,8 @@ def _cost(loading: Loading, mask: Mask) -> None:
         st.markdown(f"**If really cut:** {text}.")
         return
     total, after = loading.cost.total, loading.cost.after(mask)
-    size, work = look.parameters(after.parameters), f"{look.macs(after.macs)} for {loading.cost.tokens} tokens"
+    example = f"{loading.cost.tokens} tokens" if loading.cost.tokens else "one image"
+    size, work = look.parameters(after.parameters), f"{look.macs(after.macs)} for {example}"
     if not mask:
         st.markdown(f"**Whole model:** {size}, {work}.")
         return

@@ -48,7 +48,7 @@ def begin(title: str, lead: str) -> Page:
         st.navigation(pages())
         st.rerun()
     state.current()
-    state.sync_url()
+    state.sync_url(title)
     style()
     sidebar()
     st.title(title)

@@ -15,7 +15,7 @@ PLACEHOLDER = "A slow start, but the last half hour is a delight."
 @st.fragment
 def sentence_box() -> None:
     """A text field and two answers; typing reruns nothing else."""
-    st.subheader("Try a sentence")
+    st.header("Try a sentence")
     text = st.text_input(
         "Your own sentence",
         key="sentence",

@@ -17,7 +17,7 @@ from pruning.importance import criteria
 from pruning.masks import Mask
 
 HISTORY_LIMIT = 200
-ECHO_SECONDS = 4.0  # a URL that the browser sends back late is an echo of ours, not a wish of the user
+ECHO_SECONDS = 10.0  # after so long, a URL that is not ours is no late echo any more
 
 
 @dataclass(frozen=True)
@@ -56,7 +56,6 @@ def current() -> Session:
     """The session's state; on the first run it is read from the link that was opened."""
     if "session" not in st.session_state:
         st.session_state["session"] = Session()
-        st.session_state["url_written"] = []
         _adopt_url(first=True)
     return st.session_state["session"]
 
@@ -93,43 +92,50 @@ def url_parameters(session: Session) -> dict[str, str]:
     return {**found, "mask": session.mask.to_code()} if session.mask else found
 
 
-def sync_url() -> None:
+def sync_url(page: str) -> None:
     """Follow the URL where the user changed it (back, forward, edited by hand); otherwise write the state into it.
 
-    The browser sends its URL with every run, at times one that is older than our last change. What we wrote in the last
-    few seconds is therefore never taken for a wish.
+    The browser sends its URL with every run, and that may be older than our last change. So a URL other than the one we
+    wrote last is a wish only once the browser has been seen with ours, or when ours is too old to be still on its way.
+    A click in the navigation drops the parameters: then a bare URL means nothing.
     """
-    session = current()
-    now, here = time.monotonic(), dict(st.query_params)
-    written = [(t, p) for t, p in st.session_state["url_written"] if now - t < ECHO_SECONDS]
-    last = st.session_state.get("url_last")
-    if last is not None and here != last and here and all(here != parameters for _, parameters in written):
+    note_url()
+    here, last = dict(st.query_params), st.session_state.get("url_last")
+    moved = st.session_state.get("url_page") not in (None, page)
+    if last is not None and here != last and (here or not moved) and _last_url_has_arrived():
         _adopt_url(first=False)
-        session = current()
-    wanted = url_parameters(session)
-    if last != wanted:
-        written = [*written, *([(now, last)] if last is not None else []), (now, wanted)]
+    wanted = url_parameters(current())
     # Noted before it is written: writing is a point where a newer run may take over from this one.
-    st.session_state["url_written"], st.session_state["url_last"] = written, wanted
-    if dict(st.query_params) != wanted:
+    st.session_state["url_page"] = page
+    if wanted != last:
+        st.session_state.update(url_last=wanted, url_arrived=False, url_time=time.monotonic())
+    if here != wanted:
         st.query_params.from_dict(wanted)
+
+
+def note_url() -> None:
+    """Note when the browser shows what we wrote last. Cheap: parts that refresh themselves call it, too."""
+    if dict(st.query_params) == st.session_state.get("url_last"):
+        st.session_state["url_arrived"] = True
+
+
+def _last_url_has_arrived() -> bool:
+    return st.session_state["url_arrived"] or time.monotonic() - st.session_state["url_time"] > ECHO_SECONDS
 
 
 def _adopt_url(first: bool) -> None:
     """Take model, data, criterion and mask from the link; what does not fit is named in a notice."""
     here, session, problems = st.query_params, st.session_state["session"], []
-    absent = Session()  # a link leaves out what is at its default
-    changes: dict[str, Any] = {name: here.get(name) or getattr(absent, name) for name in ("model", "data")}
-    if here.get("criterion", absent.criterion) in criteria():
-        changes["criterion"] = here.get("criterion", absent.criterion)
-    elif here.get("criterion"):
-        problems.append(f"there is no criterion {here['criterion'][:40]!r}")
-    if here.get("mask") or not first:
-        try:
-            mask = Mask.from_code(here.get("mask", ""))
-            changes["history"] = History(mask) if first else session.history.edit(mask)
-        except MaskError as error:
-            problems.append(str(error))
+    fresh = Session()
+    changes: dict[str, Any] = {name: here.get(name) or getattr(fresh, name) for name in ("model", "data", "criterion")}
+    if changes["criterion"] not in criteria():
+        problems.append(f"there is no criterion {changes['criterion'][:40]!r}")
+        changes["criterion"] = session.criterion
+    try:
+        mask = Mask.from_code(here.get("mask", ""))
+        changes["history"] = History(mask) if first else session.history.edit(mask)
+    except MaskError as error:
+        problems.append(str(error))
     st.session_state["session"] = replace(session, **changes)
     if problems:
         st.session_state["notice"] = "The link does not fit: " + "; ".join(problems) + "."

@@ -94,7 +94,7 @@ class Store:
                 model = load_model(ModelSpec(loading.name), on_step)
                 if not model.anatomy.sites:
                     raise ModelError(f"{loading.name} cannot be used: {model.anatomy.reason}")
-                task_of(model)
+                task_of(model).check(model)
                 on_step("Counting what each head costs")
                 try:
                     loading.cost = count_cost(model)

@@ -12,6 +12,7 @@ RULES = f"""<style>
 [data-testid="stCaptionContainer"] {{ opacity: 1; color: light-dark({LIGHT.secondary}, {DARK.secondary}); }}
 [data-testid="stMetricValue"], .headroom-figures {{ font-variant-numeric: tabular-nums; }}
 .stMainBlockContainer {{ padding-top: 3rem; padding-bottom: 3rem; }}
+.headroom-figures {{ overflow-x: auto; }}
 .headroom-figures table {{ width: 100%; border-collapse: collapse; font-size: 0.875rem; }}
 .headroom-figures th, .headroom-figures td {{
   text-align: right; padding: 4px 0 4px 12px; border: 0;

@@ -124,8 +124,12 @@ def _heatmap(
     def on_select() -> None:
         event = st.session_state.get(key)
         heads = charts.clicked_heads(event.get("selection") if event else None, heads_per_site)
+        click, mask = (session.mask, heads), state.current().mask
+        if click == st.session_state.get("last_click") and mask != session.mask:
+            return  # a late refresh brings the click on the picture before once more
+        st.session_state["last_click"] = click
         if heads:
-            state.edit_mask(toggled(state.current().mask, heads))
+            state.edit_mask(toggled(mask, heads))
 
     alt = charts.describe_heatmap(importance.values, mask=session.mask, site_names=names, unit=criterion.unit)
     st.plotly_chart(

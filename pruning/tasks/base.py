@@ -79,6 +79,18 @@ class Task:
     needs_labels: ClassVar[bool]
     heads: ClassVar[tuple[str, ...]]  # endings of the architectures that it serves
 
+    def check(self, model: LoadedModel) -> None:
+        """Refuse what only looks like a model for this task.
+
+        Raises:
+            UnsupportedError: Some of its weights are missing, and random therefore.
+        """
+        if model.missing:
+            raise UnsupportedError(
+                f"{model.spec.name} is not fine-tuned for {self.label.lower()}: "
+                f"its checkpoint lacks {', '.join(model.missing[:3])}"
+            )
+
     def encode(self, model: LoadedModel, data: Dataset) -> Examples:
         """Rows to model inputs."""
         raise NotImplementedError

@@ -35,10 +35,7 @@ class Classification(Task):
             raise UnsupportedError(
                 f"{model.spec.name} does {kind or 'regression'}: single-label classification is measured"
             )
-        if model.missing:
-            raise UnsupportedError(
-                f"{model.spec.name} is not a fine-tuned classifier: its checkpoint lacks {', '.join(model.missing[:3])}"
-            )
+        super().check(model)
 
     def targets(self, model: LoadedModel, data: Dataset) -> tuple[int, ...]:
         """Class index of each example.
@@ -48,8 +45,11 @@ class Classification(Task):
         """
         if not data.labels:
             raise DataError(f"{data.spec.name} has no label column: name it with --label-column")
-        indices = {name.casefold(): i for i, name in enumerate(model.labels)}
-        indices |= {str(i): i for i in range(len(model.labels))}
+        names = {name.casefold(): i for i, name in enumerate(model.labels)}
+        numbers = {str(i): i for i in range(len(model.labels))}
+        spelled = {str(label).casefold() for label in data.labels}
+        # Names may be numbers themselves (stars from 1 to 5): they count as numbers only where they cannot be names.
+        indices = numbers if spelled <= numbers.keys() and not spelled <= names.keys() else numbers | names
         targets = []
         for row, label in zip(data.rows, data.labels, strict=True):
             index = indices.get(str(label).casefold())
@@ -76,12 +76,13 @@ class Classification(Task):
     def metrics(self, outcome: Outcome, targets: np.ndarray, classes: int, seed: int) -> dict[str, Estimate]:
         """Accuracy, F1, precision, recall, loss, mean confidence and calibration error, each with a 95% interval.
 
-        With two classes, F1, precision and recall are those of class 1; with more, their mean over the classes.
+        With two classes, F1, precision and recall are those of class 1; with more, their mean over the classes that
+        occur as label or prediction.
         """
         hits = int(outcome.hits.sum())
         result = {"accuracy": proportion(hits, len(targets))}
         table = confusion(targets, outcome.predicted, classes)
-        value, resampled = scores_of(table), scores_of(resampled_counts(table, seed))
+        value, resampled = scores_of(table), resampled_scores(table, seed)
         for i, name in enumerate(("f1", "precision", "recall")):
             result[name] = percentile_interval(float(value[i]), resampled[i])
         result["loss"] = mean(outcome.losses)
@@ -96,18 +97,35 @@ def confusion(targets: np.ndarray, predicted: np.ndarray, classes: int) -> np.nd
 
 
 def scores_of(table: np.ndarray) -> np.ndarray:
-    """F1, precision and recall, ``(3, …)``, of one or many confusion tables ``(…, target, predicted)``.
+    """F1, precision and recall, ``(3, …)``, of one or many confusion tables ``(…, target, predicted)``."""
+    return ratios(np.diagonal(table, axis1=-2, axis2=-1).astype(float), table.sum(-2), table.sum(-1))
 
-    A ratio with nothing below the line counts as 0, as in scikit-learn.
+
+def resampled_scores(table: np.ndarray, seed: int) -> np.ndarray:
+    """F1, precision and recall of bootstrap resamples, ``(3, resample)``.
+
+    Only cells that hold an example are drawn: with a thousand classes there are a million others.
     """
-    right = np.diagonal(table, axis1=-2, axis2=-1).astype(float)
-    claimed, actual = table.sum(-2), table.sum(-1)
+    targets, predicted = np.nonzero(table)
+    draws = resampled_counts(table[targets, predicted], seed).astype(float)  # (resample, cell)
+    actual, claimed = np.eye(len(table))[targets], np.eye(len(table))[predicted]  # (cell, class)
+    return ratios(draws @ (actual * claimed), draws @ claimed, draws @ actual)
+
+
+def ratios(right: np.ndarray, claimed: np.ndarray, actual: np.ndarray) -> np.ndarray:
+    """F1, precision and recall, ``(3, …)``, from the counts of each class, ``(…, class)``.
+
+    A ratio with nothing below the line counts as 0, and a class that does not occur at all is left out of the mean, as
+    in scikit-learn.
+    """
     precision = np.divide(right, claimed, out=np.zeros_like(right), where=claimed > 0)
     recall = np.divide(right, actual, out=np.zeros_like(right), where=actual > 0)
     both = claimed + actual
     f1 = np.divide(2 * right, both, out=np.zeros_like(right), where=both > 0)
     stacked = np.stack([f1, precision, recall])
-    return stacked[..., 1] if table.shape[-1] == 2 else stacked.mean(-1)
+    if right.shape[-1] == 2:
+        return stacked[..., 1]
+    return stacked.sum(-1) / np.maximum(1, (both > 0).sum(-1))
 
 
 def calibration_error(confidences: np.ndarray, hits: np.ndarray, weights: np.ndarray) -> np.ndarray:

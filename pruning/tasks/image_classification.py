@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -33,7 +34,14 @@ class ImageClassification(Classification):
         folder = Path(data.spec.name).expanduser().parent
         features = tuple({"pixel_values": self._pixels(model, folder / name)} for name in data.inputs)
         keys = tuple(tuple(row["pixel_values"].shape) for row in features)
-        return Examples(features, targets, keys, data.inputs, model.labels, data.fingerprint)
+        return Examples(features, targets, keys, data.inputs, model.labels, self._fingerprint(data, features))
+
+    def _fingerprint(self, data: Dataset, features: tuple[dict[str, Any], ...]) -> str:
+        """Of the pixels, too: another folder may hold other images under the same names."""
+        digest = hashlib.sha256(data.fingerprint.encode())
+        for row in features:
+            digest.update(row["pixel_values"].float().numpy().tobytes())
+        return digest.hexdigest()[:16]
 
     def _pixels(self, model: LoadedModel, path: Path) -> Any:
         from PIL import Image, UnidentifiedImageError
@@ -41,6 +49,6 @@ class ImageClassification(Classification):
         try:
             with Image.open(path) as image:
                 pixels = model.processor(image.convert("RGB"), return_tensors="pt")["pixel_values"][0]
-        except (OSError, UnidentifiedImageError) as error:
+        except (OSError, UnidentifiedImageError, Image.DecompressionBombError) as error:
             raise DataError(f"the image {path} cannot be read: {error}") from error
         return pixels.to(next(model.module.parameters()).dtype)

@@ -29,6 +29,7 @@ class LanguageModeling(Task):
 
     def encode(self, model: LoadedModel, data: Dataset) -> Examples:
         """Tokenise each text; texts of a single token predict nothing and are refused."""
+        self.check(model)
         features, truncated = tokenize(model, data)
         keys = ("input_ids", "attention_mask")
         features = [{key: row[key] for key in keys if key in row} for row in features]

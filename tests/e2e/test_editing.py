@@ -106,8 +106,8 @@ def test_the_threshold_removes_what_is_below_it(visit: Visit) -> None:
     label = "Remove heads below a threshold"
     dashboard.slide(label, *["ArrowRight"] * 12)
     shown = dashboard.page.get_by_role("group", name=label).get_by_test_id("stSliderThumbValue")
-    expect(shown).to_have_text("0.01575")  # twelve of two hundred steps between a little below and above the values
-    dashboard.removes(importance.below(0.01575).format_heads())
+    expect(shown).to_have_text("0.01576")  # twelve of two hundred steps between a little below and above the values
+    dashboard.removes(importance.below(0.01576).format_heads())
     dashboard.slide(label, "End").removes(EVERY.format_heads())
     dashboard.slide(label, "Home").removes("")
 

@@ -14,7 +14,7 @@ from tests.e2e.driver import Dashboard
 pytestmark = pytest.mark.e2e
 
 Visit = Callable[..., Dashboard]
-MEASURING = re.compile("^(Reading|Measuring|Waiting)")
+MEASURING = re.compile("^(Starting|Reading|Measuring|Waiting)")
 
 
 def prune(visit: Visit, heads: str) -> Dashboard:

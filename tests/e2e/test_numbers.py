@@ -106,8 +106,9 @@ def plain(text: str) -> str:
 
 def test_ones_own_sentence_is_answered_by_both_models(visit: Visit, demo: LoadedModel) -> None:
     dashboard = prune(visit, MANY).ready()
-    dashboard.page.get_by_label("Your own sentence").fill(SENTENCE)
-    dashboard.page.get_by_label("Your own sentence").press("Enter")
+    field = dashboard.page.get_by_role("textbox", name="Your own sentence")
+    field.fill(SENTENCE)
+    field.press("Enter")
     main = dashboard.page.get_by_test_id("stMain")
     for mask in (Mask(), Mask.parse_heads(MANY)):
         for found in answer(demo, SENTENCE, mask):

@@ -1,0 +1,88 @@
+"""``python -m pruning prune``: what it prints, what it writes, what it refuses."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from pruning.cli import main
+from tests.families import save
+
+
+@pytest.fixture
+def run(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> Any:
+    """Run the command line in this process; returns status, standard output and the lines of standard error."""
+
+    def call(*arguments: object) -> tuple[int, str, list[str]]:
+        monkeypatch.setattr(sys, "argv", ["pruning", *map(str, arguments)])
+        capfd.readouterr()
+        with pytest.raises(SystemExit) as caught:
+            main()
+        out, error = capfd.readouterr()
+        return int(caught.value.code or 0), out, error.splitlines()
+
+    return call
+
+
+def test_it_cuts_checks_writes_and_reloads(run: Any, tmp_path: Path) -> None:
+    big = save("bert", tmp_path / "big")
+    status, out, _ = run("prune", big, "--heads", "0:1,1:0-2", "-o", tmp_path / "small", "--json", "-")
+    value = json.loads(out)
+    assert status == 0
+    assert value["difference"] <= 1e-5
+    assert value["reload_difference"] == 0
+    assert value["parameters"]["after"] < value["parameters"]["before"]
+    assert value["mask"]["heads"] == [[0, 1], [1, 0], [1, 1], [1, 2]]
+    assert Path(value["folder"]) == tmp_path / "small"
+    status, out, _ = run("describe", tmp_path / "small", "--trust-remote-code", "--json", "-")
+    assert [site["heads"] for site in json.loads(out)["sites"]] == [3, 1]
+    assert json.loads(out)["parameters"] == value["parameters"]["after"]
+
+
+def test_it_needs_no_tokenizer_and_reads_a_plan(run: Any, tmp_path: Path) -> None:
+    big = save("gpt2-lm", tmp_path / "big")
+    for path in big.glob("token*"):
+        path.unlink()
+    plan = tmp_path / "plan.json"
+    plan.write_text(json.dumps({"mask": {"version": 1, "heads": [[1, 2]]}, "budget": {"heads": 0.9}}))
+    status, out, _ = run("prune", big, "--plan", plan, "-o", tmp_path / "small", "--json", "-")
+    assert status == 0
+    assert json.loads(out)["mask"]["heads"] == [[1, 2]]
+
+
+def test_heads_of_a_group_that_stays_are_named(run: Any, tmp_path: Path) -> None:
+    big = save("llama", tmp_path / "big")
+    status, out, _ = run("prune", big, "--heads", "0:0,0:1,1:0", "-o", tmp_path / "small", "--json", "-")
+    assert status == 0
+    assert json.loads(out)["restored"] == [[1, 0]]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--heads", "9:1", "-o", "{tmp}/new"], "does not exist"),
+        (["-o", "{tmp}/new"], "say what to cut out"),
+        (["--heads", "0:1", "-o", "{tmp}"], "exists already"),
+        (["--heads", "0:1"], "Missing option"),
+    ],
+)
+def test_bad_input_is_one_line_and_writes_nothing(run: Any, tmp_path: Path, arguments: list[str], message: str) -> None:
+    big = save("bert", tmp_path / "big")
+    before = sorted(path.name for path in tmp_path.iterdir())
+    status, out, error = run("prune", big, *(part.format(tmp=tmp_path) for part in arguments))
+    assert (status, out, len(error)) == (2, "", 1)
+    assert message in error[0]
+    assert sorted(path.name for path in tmp_path.iterdir()) == before
+
+
+def test_what_cannot_be_cut_is_said_in_one_line(run: Any, tmp_path: Path) -> None:
+    big = save("bloom-lm", tmp_path / "big")
+    status, _, error = run("prune", big, "--heads", "0:1", "-o", tmp_path / "small")
+    assert status == 2
+    assert len(error) == 1
+    assert "cannot be told apart" in error[0]
+    assert not (tmp_path / "small").exists()

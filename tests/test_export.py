@@ -1,0 +1,161 @@
+"""A pruned checkpoint is reloaded by plain transformers, in a process that has never heard of Headroom."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+
+from pruning import Mask, PruningError, UnsupportedError, export_checkpoint, prune
+from pruning.export import auto_classes, recipe_of
+from pruning.models import LoadedModel, ModelSpec, file_sha256, load_model, wrap_model
+from tests.families import FAMILIES, inputs_of, logits_of, model_of, save
+from tests.laws.test_surgery import CUT, groups_mask
+
+RELOAD = """
+import sys, torch, transformers
+torch.set_num_threads(1)  # as in the tests: another number of threads adds up in another order
+folder, again, auto, dtype, inputs, expected = sys.argv[1:]
+load = lambda place: getattr(transformers, auto).from_pretrained(
+    place, trust_remote_code=True, dtype=getattr(torch, dtype)).eval()
+inputs = torch.load(inputs)
+first = load(folder)
+first.save_pretrained(again)
+second = load(again)
+for model in (first, second):
+    for parameter in model.parameters():
+        parameter.data = parameter.data.clone()
+with torch.no_grad():
+    found = [model(**inputs).logits for model in (first, second)]
+assert not [name for name in sys.modules if name.split(".")[0] in ("pruning", "ui")]
+print([float((logits - torch.load(expected)).abs().max()) for logits in found])
+"""
+
+
+def reloaded(folder: Path, auto: str, name: str, expected: torch.Tensor, dtype: str = "float32") -> list[float]:
+    """Differences after reloading, and after saving and reloading once more, in a fresh process somewhere else."""
+    place = folder.parent
+    torch.save(inputs_of(name), place / "inputs.pt")
+    torch.save(expected, place / "expected.pt")
+    arguments = [str(folder), str(place / "again"), auto, dtype, str(place / "inputs.pt"), str(place / "expected.pt")]
+    done = subprocess.run(
+        [sys.executable, "-c", RELOAD, *arguments], cwd=place, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr[-2000:]
+    return json.loads(done.stdout.splitlines()[-1])
+
+
+@pytest.mark.parametrize(
+    ("name", "auto"),
+    [
+        ("bert", "AutoModelForSequenceClassification"),
+        ("gpt-neox-lm", "AutoModelForCausalLM"),
+        ("vit", "AutoModelForImageClassification"),
+    ],
+)
+def test_a_fresh_process_reloads_it_with_difference_0(name: str, auto: str, tmp_path: Path) -> None:
+    model = model_of(name)
+    pruned = prune(model, groups_mask(name))
+    written = export_checkpoint(model, pruned, tmp_path / "small")
+    assert written.reload_difference == 0
+    assert auto in written.auto_classes
+    with torch.no_grad():
+        expected = logits_of(pruned.module, inputs_of(name))
+    assert reloaded(tmp_path / "small", auto, name, expected) == [0, 0]
+
+
+def test_half_precision_survives(tmp_path: Path, dtype: str = "bfloat16") -> None:
+    module = FAMILIES["bert"].build().to(getattr(torch, dtype))
+    model = wrap_model(module)
+    pruned = prune(model, Mask.parse_heads("0:1,1:0,1:2"))
+    export_checkpoint(model, pruned, tmp_path / "small")
+    with torch.no_grad():
+        expected = pruned.module(**inputs_of("bert")).logits
+    auto = "AutoModelForSequenceClassification"
+    assert reloaded(tmp_path / "small", auto, "bert", expected, dtype) == [0, 0]
+
+
+@pytest.mark.parametrize("name", CUT)
+def test_every_family_that_can_be_cut_can_be_taken_away(name: str, tmp_path: Path) -> None:
+    written = export_checkpoint(model_of(name), prune(model_of(name), groups_mask(name)), tmp_path / "small")
+    assert written.reload_difference == 0
+    assert "AutoModel" in written.auto_classes
+
+
+def test_the_folder_says_what_was_done(tmp_path: Path) -> None:
+    model, mask = model_of("bert"), Mask.parse_heads("0:1,1:2")
+    export_checkpoint(model, prune(model, mask), tmp_path / "small")
+    folder = tmp_path / "small"
+    assert Mask.read(folder / "mask.json") == mask
+    assert "2 of 8 attention heads removed" in (folder / "README.md").read_text(encoding="utf-8")
+    for line in (folder / "SHA256SUMS").read_text(encoding="utf-8").splitlines():
+        digest, name = line.split("  ")
+        assert file_sha256(folder / name) == digest
+    assert "import pruning" not in (folder / "modeling_headroom.py").read_text(encoding="utf-8")
+
+
+def test_without_trust_it_fails_loudly(tmp_path: Path) -> None:
+    from transformers import AutoModelForSequenceClassification
+
+    export_checkpoint(model_of("bert"), prune(model_of("bert"), groups_mask("bert")), tmp_path / "small")
+    with pytest.raises((RuntimeError, ValueError)):
+        AutoModelForSequenceClassification.from_pretrained(tmp_path / "small")
+
+
+def test_the_tokenizer_comes_along_and_the_checkpoint_is_a_model_again(tmp_path: Path) -> None:
+    model = load_model(str(save("bert", tmp_path / "big")))
+    export_checkpoint(model, prune(model, Mask.parse_heads("0:1,1:2")), tmp_path / "small")
+    small: LoadedModel = load_model(ModelSpec(str(tmp_path / "small"), trust_remote_code=True))
+    assert small.anatomy.heads_per_site == (3, 3)
+    assert small.processor.get_vocab() == model.processor.get_vocab()
+    assert small.labels == model.labels
+
+
+# When something is in the way --------------------------------------------------------------------------------------
+
+
+def test_an_existing_folder_is_kept_unless_told_otherwise(tmp_path: Path) -> None:
+    model = model_of("bert")
+    pruned, folder = prune(model, groups_mask("bert")), tmp_path / "small"
+    folder.mkdir()
+    (folder / "precious.txt").write_text("mine")
+    with pytest.raises(PruningError, match="exists already"):
+        export_checkpoint(model, pruned, folder)
+    assert [path.name for path in folder.iterdir()] == ["precious.txt"]
+    export_checkpoint(model, pruned, folder, overwrite=True)
+    assert not (folder / "precious.txt").exists()
+    assert (folder / "model.safetensors").exists()
+    assert [path.name for path in tmp_path.iterdir()] == ["small"], "nothing is left beside it"
+
+
+@pytest.mark.parametrize("error", [OSError("disk full"), KeyboardInterrupt(), UnsupportedError("not equal")])
+def test_an_interrupted_export_leaves_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: BaseException
+) -> None:
+    def fail(*_: object) -> float:
+        raise error
+
+    monkeypatch.setattr("pruning.export._reload_difference", fail)
+    with pytest.raises((PruningError, KeyboardInterrupt)):
+        export_checkpoint(model_of("bert"), prune(model_of("bert"), groups_mask("bert")), tmp_path / "small")
+    assert not list(tmp_path.iterdir())
+
+
+def test_the_recipe_names_only_what_changed() -> None:
+    original = FAMILIES["bert"].build()
+    assert recipe_of(original, original) == {"version": 1, "shapes": {}, "attributes": {}}
+    recipe = recipe_of(original, prune(model_of("bert"), Mask.parse_heads("0:1")).module)
+    assert {path.rpartition(".")[2] for path in recipe["shapes"]} == {"query", "key", "value", "dense"}
+    assert all("layer.0." in path for path in (*recipe["shapes"], *recipe["attributes"]))
+
+
+def test_auto_classes_name_the_inner_model_too() -> None:
+    found = auto_classes(FAMILIES["bert"].build())
+    assert {name: kind.__name__ for name, kind in found.items()} == {
+        "AutoModel": "BertModel",
+        "AutoModelForSequenceClassification": "BertForSequenceClassification",
+    }

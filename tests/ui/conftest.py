@@ -1,0 +1,55 @@
+"""Pages without a browser: the script runs in this process, over a store that every test gets anew."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from streamlit.testing.v1 import AppTest
+
+from pruning.cost import count_cost
+from pruning.models import LoadedModel
+from pruning.tasks import Examples
+from ui.store import Loading, Store, store
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+class Pages:
+    """Opens pages, and decides when the built-in model is there."""
+
+    def __init__(self, arrived: threading.Event) -> None:
+        self.arrived = arrived
+
+    def open(self, page: str = "explore", **parameters: str) -> AppTest:
+        script = AppTest.from_file(str(ROOT / "app.py"), default_timeout=60)
+        script.query_params.update(parameters)
+        script.run()
+        return script.switch_page("pages/prune.py").run() if page == "prune" else script
+
+    def load(self) -> None:
+        """Let the model arrive."""
+        self.arrived.set()
+        deadline = threading.Event()
+        while store().request_model("demo").state != "ready":
+            deadline.wait(0.01)
+
+
+@pytest.fixture
+def pages(demo: LoadedModel, calibration: Examples, monkeypatch: pytest.MonkeyPatch) -> Iterator[Pages]:
+    """Pages over the built-in model, which arrives when `Pages.load` says so, and over 64 examples."""
+    arrived = threading.Event()
+
+    def load(_: Store, loading: Loading) -> None:
+        arrived.wait(60)
+        loading.cost, loading.model, loading.state = count_cost(demo), demo, "ready"
+
+    monkeypatch.setattr(Store, "_load", load)
+    monkeypatch.setattr(Store, "examples", lambda *_: calibration)
+    store.clear()
+    yield Pages(arrived)
+    arrived.set()
+    store.clear()
