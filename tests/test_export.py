@@ -68,7 +68,8 @@ def test_a_fresh_process_reloads_it_with_difference_0(name: str, auto: str, tmp_
     assert reloaded(tmp_path / "small", auto, name, expected) == [0, 0]
 
 
-def test_half_precision_survives(tmp_path: Path, dtype: str = "bfloat16") -> None:
+def test_half_precision_survives(tmp_path: Path) -> None:
+    dtype = "bfloat16"
     module = FAMILIES["bert"].build().to(getattr(torch, dtype))
     model = wrap_model(module)
     pruned = prune(model, Mask.parse_heads("0:1,1:0,1:2"))

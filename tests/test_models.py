@@ -95,6 +95,9 @@ def test_an_image_folder_loads_with_its_processor(tmp_path: Path) -> None:
     examples = task_of(model).encode(model, load_data(DataSpec(str(tmp_path / "images.csv"))))
     assert examples.features[0]["pixel_values"].shape == (3, 32, 32)
     assert examples.targets == (1,)
+    Image.new("L", (50, 40), 200).save(tmp_path / "grey.png")
+    again = task_of(model).encode(model, load_data(DataSpec(str(tmp_path / "images.csv"))))
+    assert again.fingerprint != examples.fingerprint, "the same names, other pixels"
 
 
 def test_the_fingerprint_changes_with_the_weights(folder: Path) -> None:

@@ -30,17 +30,14 @@ FLIPS_SHOWN = 6
 def draw_table(live: Live) -> None:
     """All metrics side by side, with paired differences."""
     before, after, comparison = live.before, live.after, live.comparison
-    if before is None:
-        return
     rows = []
     for name, estimate in before.metrics.items():
         cells = [NAMES.get(name, name), _value(name, estimate)]
-        if after is not None and after is not before:
-            difference = comparison.differences.get(name) if comparison else None
-            cells += [_value(name, after.metrics[name]), _difference(name, difference)]
+        if after is not before:
+            cells += [_value(name, after.metrics[name]), _difference(name, comparison.differences.get(name))]
         rows.append("<tr>" + "".join(f"<td>{cell}</td>" for cell in cells) + "</tr>")
     heads = [f"Unpruned, n = {before.samples:,}"]
-    if after is not None and after is not before:
+    if after is not before:
         heads += [f"Pruned, n = {after.samples:,}", "Paired difference (95% interval)"]
     head = "".join(f"<th scope='col'>{text}</th>" for text in heads)
     table = f"<table><thead><tr><td></td>{head}</tr></thead><tbody>{''.join(rows)}</tbody></table>"
@@ -69,7 +66,7 @@ def _difference(name: str, estimate: Estimate | None) -> str:
 def draw_flips(live: Live) -> None:
     """The examples that are answered differently, in full."""
     comparison, after = live.comparison, live.after
-    if comparison is None or after is None or not after.class_names or not state.current().mask:
+    if not after.class_names or not state.current().mask:
         return
     if not comparison.flips:
         st.markdown(f"**No prediction has flipped** among {comparison.samples:,} examples.")

@@ -22,6 +22,7 @@ LOSSES_SHOWN = 12
 
 def live_panel() -> None:
     """Draw the headline figures; they refresh themselves while there is something to wait for."""
+    st.session_state["panel_within_page"] = True
     st.fragment(_panel, run_every=_pace())(_pace() is not None)
 
 
@@ -70,7 +71,8 @@ def _job() -> Job | None:
 
 
 def _panel(was_busy: bool) -> None:
-    state.note_url()
+    if not st.session_state.pop("panel_within_page", False):
+        state.note_url()  # a refresh of its own: the URL is the browser's, not what the page has just written
     job, session = _job(), state.current()
     loading = store().request_model(session.model)
     if loading.state == "failed":
@@ -97,14 +99,13 @@ def _panel(was_busy: bool) -> None:
 def _headline(live: Live | None, mask: Mask) -> None:
     """Accuracy and loss, large; never those of another mask."""
     left, right = st.columns(2)
-    shown = (live.after or (live.before if not mask else None)) if live else None
-    if shown is None:
+    if live is None:
         left.metric("Accuracy", "measuring …")
         right.metric("Loss", "measuring …")
         return
+    shown = live.after
     accuracy, loss = shown.metrics["accuracy"], shown.metrics["loss"]
-    compared = live.comparison if live and mask else None
-    difference = compared.differences["accuracy"] if compared else None
+    difference = live.comparison.differences["accuracy"] if mask else None
     left.metric(
         "Accuracy",
         look.percent(accuracy.value),
@@ -145,7 +146,7 @@ def _progress_line(job: Job, live: Live | None) -> None:
             st.progress(min(1.0, job.done / max(1, job.total)), text=text)
             st.button("Cancel", key="cancel_evaluation", on_click=_stop, args=(job,), wrap=False)
         return
-    shown = live.after or live.before if live else None
+    shown = live.after if live else None
     if job.state == "cancelled":
         seen = f"after {shown.samples:,} of {shown.total:,} examples" if shown else "before the first estimate"
         with st.container(horizontal=True, vertical_alignment="center"):

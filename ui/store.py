@@ -11,7 +11,7 @@ import json
 import os
 import threading
 import time
-from collections.abc import Generator, Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Literal
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from pruning.tasks import Examples
 
 DASHBOARD_THREADS = int(os.environ.get("HEADROOM_THREADS", "0")) or max(1, (os.cpu_count() or 2) - 1)  # one serves
-KEPT_EVALUATIONS, KEPT_MAPS, KEPT_DATA, KEPT_MODELS = 400, 200, 32, 4
+KEPT_EVALUATIONS, KEPT_MAPS, KEPT_DATA, KEPT_MODELS, KEPT_FAILURES = 400, 200, 32, 4, 50
 LIVE_ROWS = 1500
 
 
@@ -53,9 +53,9 @@ class Loading:
 class Live:
     """What the worker knows of a mask at one moment."""
 
-    before: Evaluation | None
-    after: Evaluation | None
-    comparison: Comparison | None
+    before: Evaluation
+    after: Evaluation
+    comparison: Comparison
 
 
 class Store:
@@ -63,7 +63,7 @@ class Store:
 
     def __init__(self) -> None:
         self.evaluator, self.scorer = Worker("evaluator"), Worker("scorer")
-        self._models: dict[str, Loading] = {}
+        self._models: dict[str, Loading] = {}  # the one that was asked for last is the last
         self._lock, self._load_lock = threading.Lock(), threading.Lock()
         self._evaluations, self._maps = Cache(KEPT_EVALUATIONS), Cache(KEPT_MAPS)
         self._examples = Cache(KEPT_DATA)
@@ -73,10 +73,11 @@ class Store:
     def request_model(self, name: str, retry: bool = False) -> Loading:
         """The state of a model; the first request starts to load it in the background."""
         with self._lock:
-            loading = self._models.get(name)
+            loading = self._models.pop(name, None)
             if loading is None or (retry and loading.state == "failed"):
-                loading = self._models[name] = Loading(name, started=time.monotonic())
+                loading = Loading(name, started=time.monotonic())
                 threading.Thread(target=self._load, args=(loading,), name=f"load {name}", daemon=True).start()
+            self._models[name] = loading
             return loading
 
     def _load(self, loading: Loading) -> None:
@@ -112,9 +113,10 @@ class Store:
 
     def _forget_models(self) -> None:
         with self._lock:
-            ready = [n for n, loading in self._models.items() if loading.state == "ready" and n not in BUILT_IN]
-            for name in ready[: max(0, len(ready) - KEPT_MODELS)]:
-                del self._models[name]
+            for state, kept in (("ready", KEPT_MODELS), ("failed", KEPT_FAILURES)):
+                names = [n for n, loading in self._models.items() if loading.state == state and n not in BUILT_IN]
+                for name in names[: max(0, len(names) - kept)]:
+                    del self._models[name]
 
     # Data --------------------------------------------------------------------------------------------------------
 
@@ -141,7 +143,9 @@ class Store:
         """A map that is known already: kept with the built-in model, or scored since the server started."""
         if model_name == "demo" and calibration_data(data) == "demo" and criterion in kept_maps():
             return kept_maps()[criterion]
-        loading, source = self._models.get(model_name), calibration_data(data)
+        with self._lock:
+            loading = self._models.get(model_name)
+        source = calibration_data(data)
         if loading is None or loading.model is None:
             return None
         return self._maps.get((loading.model.fingerprint, source, modified(source), criterion))
@@ -177,31 +181,46 @@ class Store:
 
             job.report(0, 1, "Reading the evaluation rows")
             examples = self.examples(model, data, "evaluation")
-            before = yield from self._run(job, model, examples, Mask(), "Measuring the unpruned model", None)
-            after = before
-            if mask:
-                after = yield from self._run(job, model, examples, mask, "Measuring the pruned model", before)
-            job.result = Live(before, after, compare(before, after))
+            for found in self._measure(job, model, examples, list(dict.fromkeys([Mask(), mask]))):
+                before, after = found[Mask()], found[mask]
+                job.partial = Live(before, after, compare(before, after))
+                yield
+            job.result = job.partial
 
         return self.evaluator.submit(Job((session, "evaluate"), evaluation_key(model, data, mask), work))
 
-    def _run(
-        self, job: Job, model: LoadedModel, examples: Examples, mask: Mask, step: str, before: Evaluation | None
-    ) -> Generator[None, None, Evaluation]:
-        """One evaluation; between its samples other sessions have their turn, so all see a first estimate soon."""
-        from pruning.evaluation import compare, evaluate_in_steps
+    def _measure(
+        self, job: Job, model: LoadedModel, examples: Examples, masks: list[Mask]
+    ) -> Iterator[dict[Mask, Evaluation]]:
+        """Evaluate masks side by side on the same growing samples; what is known already is taken from the cache.
 
-        found = self.evaluation(model, examples, mask)
-        if found is not None:
-            return found
-        for found in evaluate_in_steps(
-            model, examples, mask, on_progress=lambda done, total: job.report(done, total, step)
-        ):
-            job.partial = Live(found, None, None) if before is None else Live(before, found, compare(before, found))
-            yield
-        assert found is not None
-        self._evaluations.put((model.fingerprint, examples.fingerprint, mask), found)
-        return found
+        Between two samples other sessions have their turn, so that all see a first estimate soon.
+        """
+        from pruning.evaluation import evaluate_in_steps
+
+        cached = {mask: self.evaluation(model, examples, mask) for mask in masks}
+        known = {mask: found for mask, found in cached.items() if found is not None}
+        missing = [mask for mask in masks if mask not in known]
+        seen = dict.fromkeys(missing, 0)
+
+        def follow(mask: Mask) -> Callable[[int, int], None]:
+            what = "both models" if len(missing) > 1 else "the pruned model" if mask else "the unpruned model"
+
+            def on_progress(done: int, total: int) -> None:
+                seen[mask] = done
+                job.report(sum(seen.values()), total * len(missing), f"Measuring {what}")
+
+            return on_progress
+
+        if not missing:
+            yield known
+        streams = [evaluate_in_steps(model, examples, mask, on_progress=follow(mask)) for mask in missing]
+        for step in zip(*streams, strict=True):
+            found = dict(zip(missing, step, strict=True))
+            for mask, evaluation in found.items():
+                if evaluation.complete:
+                    self._evaluations.put((model.fingerprint, examples.fingerprint, mask), evaluation)
+            yield known | found
 
 
 def evaluation_key(model: LoadedModel, data: str, mask: Mask) -> tuple[object, ...]:

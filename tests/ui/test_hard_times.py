@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import time
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -13,7 +14,7 @@ from streamlit.testing.v1 import AppTest
 from pruning import Mask
 from ui import live, state
 from ui.jobs import Job
-from ui.store import Loading, Store, evaluation_key
+from ui.store import KEPT_FAILURES, KEPT_MODELS, Loading, Store, evaluation_key
 
 APP = str(Path(__file__).parents[2] / "app.py")
 
@@ -78,3 +79,30 @@ def test_going_back_to_a_link_brings_its_defaults_back(monkeypatch: pytest.Monke
     state._adopt_url(first=False)
     assert (kept["session"].criterion, kept["session"].data) == ("gradient", "demo")
     assert kept["session"].mask == Mask.parse_heads("0:1")
+
+
+def test_models_that_are_in_use_stay_and_the_oldest_goes(monkeypatch: pytest.MonkeyPatch) -> None:
+    def load(store: Store, loading: Loading) -> None:
+        loading.state = "failed" if "bad" in loading.name else "ready"
+        store._forget_models()
+        loading.step = "done"
+
+    monkeypatch.setattr(Store, "_load", load)
+    store = Store()
+
+    def ask(name: str) -> Loading:
+        loading = store.request_model(name)
+        for _ in range(500):
+            if loading.step == "done":
+                break
+            time.sleep(0.01)
+        return loading
+
+    first = ask("first")
+    for i in range(KEPT_MODELS):
+        ask(f"other {i}")
+        assert ask("first") is first, "it was asked for again and again"
+    assert "other 0" not in store._models
+    for i in range(KEPT_FAILURES + 3):
+        ask(f"bad {i}")
+    assert sum(loading.state == "failed" for loading in store._models.values()) == KEPT_FAILURES
