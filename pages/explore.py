@@ -104,8 +104,12 @@ def draw_histogram(importance: ImportanceMap, page: Page) -> None:
         theme=page.theme,
     )
     st.plotly_chart(figure, theme=None, config=charts.CONFIG, key="explore_histogram")
-    if st.button(f"Remove these {count} heads and see what happens", type="primary", disabled=not count):
-        state.edit_mask(mask)
+
+    def take_over() -> None:  # the line as it stands by now
+        state.edit_mask(importance.lowest(st.session_state.get(key, count)))
+
+    label = f"Remove these {count} heads and see what happens"
+    if st.button(label, type="primary", disabled=not count, on_click=take_over):
         st.switch_page("pages/prune.py")
 
 
