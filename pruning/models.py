@@ -249,6 +249,7 @@ def _download(hub_id: str) -> Path:
 
     wanted = ["*.json", "*.safetensors", "*.txt", "*.model", "*.py", "*.jinja"]
     try:
+        _check_size_on_hub(hub_id)
         return Path(snapshot_download(hub_id, allow_patterns=wanted, etag_timeout=10))
     except HFValidationError as error:
         names = ", ".join(BUILT_IN)
@@ -264,6 +265,37 @@ def _download(hub_id: str) -> Path:
             f"{hub_id!r} is not a folder here nor in the download cache, and the hub cannot be reached: "
             "check the name and the network"
         ) from error
+
+
+def _check_size_on_hub(hub_id: str) -> None:
+    """Refuse what memory could not hold before it is downloaded; where the hub does not answer, the cache may.
+
+    Raises:
+        ModelError: The model has no safetensors, or they are larger than what is free.
+    """
+    from huggingface_hub import model_info
+    from huggingface_hub.errors import HfHubHTTPError, HFValidationError
+
+    try:
+        files = model_info(hub_id, files_metadata=True, timeout=10).siblings or []
+    except (HfHubHTTPError, HFValidationError):
+        raise
+    except Exception:  # no network, in any of the ways that the HTTP library has for saying so
+        return
+    sizes = [file.size or 0 for file in files if file.rfilename.endswith(".safetensors")]
+    if not sizes:
+        raise ModelError(f"{hub_id} has no safetensors file on the hub: its weights are in a format that is not read")
+    _check_memory(hub_id, sum(sizes))
+
+
+def _check_memory(name: str, size_bytes: int) -> None:
+    import psutil
+
+    needed, free = MEMORY_HEADROOM * size_bytes, psutil.virtual_memory().available
+    if needed > free:
+        raise ModelError(
+            f"{name} is too large for memory: it needs about {needed / 1e9:.1f} GB, {free / 1e9:.1f} GB are free"
+        )
 
 
 def _load_folder(spec: ModelSpec, folder: Path, on_step: OnStep) -> LoadedModel:
@@ -320,13 +352,7 @@ def _check_weights(folder: Path, spec: ModelSpec) -> None:
             f"{spec.name} has no safetensors file ({found}): save it again with save_pretrained, "
             "which writes model.safetensors"
         )
-    import psutil
-
-    needed, free = MEMORY_HEADROOM * sum(bytes_in_memory(p, spec) for p in files), psutil.virtual_memory().available
-    if needed > free:
-        raise ModelError(
-            f"{spec.name} is too large for memory: it needs about {needed / 1e9:.1f} GB, {free / 1e9:.1f} GB are free"
-        )
+    _check_memory(spec.name, sum(bytes_in_memory(p, spec) for p in files))
 
 
 def bytes_in_memory(path: Path, spec: ModelSpec) -> int:
@@ -400,11 +426,17 @@ def _device(name: str) -> Any:
     return torch.device("cuda" if name == "cuda" or (name == "auto" and torch.cuda.is_available()) else "cpu")
 
 
+def threads_setting() -> int:
+    """``HEADROOM_THREADS``; 0 where it is not set, or not a positive whole number."""
+    text = os.environ.get("HEADROOM_THREADS", "")
+    return int(text) if text.isascii() and text.isdigit() else 0
+
+
 def set_threads(count: int | None = None) -> int:
     """Set torch's threads for the whole process, once at start-up; ``HEADROOM_THREADS`` is the default."""
     import torch
 
-    count = count or int(os.environ.get("HEADROOM_THREADS", "0")) or torch.get_num_threads()
+    count = count or threads_setting() or torch.get_num_threads()
     if count != torch.get_num_threads():
         torch.set_num_threads(count)
     return count

@@ -12,6 +12,7 @@ from ui.controls import mirror_key, on_move
 from ui.jobs import Job
 from ui.sidebar import REFRESH_SECONDS
 from ui.store import session_id, store
+from ui.theme import plain
 
 CRITERION_HELP = (
     "How the importance of a head is measured. Each criterion says below what it means and where it comes from."
@@ -52,7 +53,7 @@ def scoring_state() -> None:
         st.info("There is no model to score. Pick one in the sidebar.")
         return
     if loading.model is None:
-        st.info(f"{state.data_label(session.model)} is loading. Its heads appear here as soon as they are found.")
+        st.info(plain(f"{session.model} is loading. Its heads appear here as soon as they are found."))
         return
     criterion = get_criterion(session.criterion)
     wanted = ("score", loading.model.fingerprint, session.data, session.criterion)
@@ -81,7 +82,7 @@ def _stop(job: Job, wanted: tuple) -> None:
 
 def _progress(job: Job, wanted: tuple) -> None:
     if job.state == "failed":
-        st.error(f"{job.error}. Pick data that fits the model in the sidebar, or another criterion.")
+        st.error(plain(f"{job.error}. Pick data that fits the model in the sidebar, or another criterion."))
         return
     if not job.active:
         st.rerun()

@@ -7,6 +7,7 @@ fill the queue. Work that is a generator gives way to the next job at every ``yi
 
 from __future__ import annotations
 
+import atexit
 import logging
 import threading
 import time
@@ -17,9 +18,11 @@ from typing import Any, Literal
 
 from pruning.errors import Cancelled, PruningError
 
+EXIT_SECONDS = 20.0  # for a step of work to end; each batch looks whether it is still wanted
 KEPT_JOBS = 300  # finished ones included
 State = Literal["waiting", "running", "done", "cancelled", "failed"]
 Owner = tuple[str, str]  # session, kind of job
+EXIT_SECONDS = 20.0  # for a step of work to end; each batch looks whether it is still wanted
 KEPT_JOBS = 200  # finished ones, for pages that ask again; sessions come and go, the server stays
 
 
@@ -87,7 +90,10 @@ class Worker:
         self._latest: dict[Owner, Job] = {}  # the newest last
         self._changed = threading.Condition()
         self._running: Job | None = None
-        threading.Thread(target=self._loop, name=f"headroom {name}", daemon=True).start()
+        self._stopped = False
+        self._thread = threading.Thread(target=self._loop, name=f"headroom {name}", daemon=True)
+        self._thread.start()
+        atexit.register(self._stop)
 
     def submit(self, job: Job) -> Job:
         """Queue a job and cancel the owner's older one; what was asked for already is returned, even if it failed."""
@@ -98,25 +104,27 @@ class Worker:
             if latest is not None:
                 latest.cancel()
             self._latest.pop(job.owner, None)
-            self._latest.pop(job.owner, None)
             self._latest[job.owner] = job
-            self._drop_old()
             self._forget()
             self._queue = [waiting for waiting in self._queue if waiting.state == "waiting"]
             self._queue.append(job)
             self._changed.notify()
             return job
 
-    def _drop_old(self) -> None:
-        """Forget the oldest finished jobs: their sessions may have ended long ago."""
-        old = [owner for owner, job in self._latest.items() if not job.active]
-        for owner in old[: max(0, len(self._latest) - KEPT_JOBS)]:
-            del self._latest[owner]
+    def _stop(self) -> None:
+        """At the end of the process: let go of the work, because a thread that is killed inside torch aborts it."""
+        with self._changed:
+            self._stopped = True
+            for job in self._latest.values():
+                job.cancel()
+            self._changed.notify()
+        self._thread.join(EXIT_SECONDS)
 
     def latest(self, owner: Owner) -> Job | None:
         return self._latest.get(owner)
 
     def _forget(self) -> None:
+        """Drop the oldest finished jobs: their sessions may have ended long ago."""
         finished = [owner for owner, job in self._latest.items() if not job.active]
         for owner in finished[: max(0, len(finished) - KEPT_JOBS)]:
             del self._latest[owner]
@@ -131,6 +139,8 @@ class Worker:
         while True:
             with self._changed:
                 while not (queue := [job for job in self._queue if job.state == "waiting"]):
+                    if self._stopped:
+                        return
                     self._changed.wait()
                 job = queue[0]
                 self._queue.remove(job)

@@ -79,13 +79,13 @@ def _panel(was_busy: bool) -> None:
         st.info("There is no model to measure. Pick one in the sidebar.")
         return
     if job is None:
-        st.info(f"The model is loading: {loading.step.lower()} …")
+        st.info(look.plain(f"The model is loading: {loading.step[:1].lower()}{loading.step[1:]} …"))
         _cost(loading, session.mask)
         return
     if was_busy and not job.active:
         st.rerun()
     if job.state == "failed":
-        st.error(f"{job.error}. Pick data that fits the model in the sidebar.")
+        st.error(look.plain(f"{job.error}. Pick data that fits the model in the sidebar."))
         return
     live: Live | None = job.result or job.partial
     _headline(live, session.mask)
@@ -153,7 +153,7 @@ def _progress_line(job: Job, live: Live | None) -> None:
             st.caption(f"Stopped {seen}.")
             st.button("Measure again", on_click=lambda: st.session_state.pop("evaluation_stopped", None), wrap=False)
     elif shown:
-        st.caption(f"Measured on all {shown.total:,} examples of {state.data_label(state.current().data)}.")
+        st.caption(f"Measured on all {shown.total:,} examples of {look.plain(state.data_label(state.current().data))}.")
 
 
 def _stop(job: Job) -> None:

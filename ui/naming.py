@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from pruning.anatomy import Anatomy
 from pruning.importance import ImportanceMap, get_criterion
 from pruning.masks import HeadId
+from pruning.statistics import Z95
 
 
 def site_names(kinds: Sequence[str]) -> list[str]:
@@ -50,6 +51,12 @@ def finding(importance: ImportanceMap, names: Sequence[str]) -> str:
         return f"{names[top]} carries {sums[top] / total:.0%} of the total importance"
     best, worst = importance.ranked()[-1], importance.ranked()[0]
     if criterion.signed:
-        helpful = sum(value < 0 for row in importance.values for value in row)
-        return f"{head_name(best, names)} matters most; removing any one of {helpful} heads lowers the loss"
+        return f"{head_name(best, names)} matters most; without any one of {harmful(importance)} heads the loss falls"
     return f"Most important: {head_name(best, names)}; least: {head_name(worst, names)}"
+
+
+def harmful(importance: ImportanceMap) -> int:
+    """How many heads have a value below zero with their whole 95% interval, where there is one."""
+    values = [value for row in importance.values for value in row]
+    errors = [error for row in importance.standard_errors for error in row] or [0.0] * len(values)
+    return sum(value + Z95 * error < 0 for value, error in zip(values, errors, strict=True))

@@ -10,7 +10,7 @@ import streamlit as st
 from ui import state
 from ui.sidebar import sidebar
 from ui.style import style
-from ui.theme import Theme
+from ui.theme import Theme, plain
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -54,7 +54,7 @@ def begin(title: str, lead: str) -> Page:
     st.title(title)
     st.markdown(lead)
     if notice := state.pop_notice():
-        st.warning(notice)
+        st.warning(plain(notice))
     return Page(state.current(), theme())
 
 

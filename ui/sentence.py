@@ -8,6 +8,7 @@ from pruning.errors import PruningError
 from pruning.masks import Mask
 from ui import state
 from ui.store import store
+from ui.theme import plain
 
 PLACEHOLDER = "A slow start, but the last half hour is a delight."
 
@@ -36,7 +37,7 @@ def sentence_box() -> None:
 
         answers = [answer(model, text, mask) for mask in (Mask(), session.mask)]
     except PruningError as error:
-        st.error(f"{error}.")
+        st.error(plain(f"{error}."))
         return
     for column, title, found in zip(st.columns(2), ("All heads", "Without the removed heads"), answers, strict=True):
         with column:
@@ -47,6 +48,5 @@ def sentence_box() -> None:
 
 
 def _shown(label: str) -> str:
-    """A label as plain text: tokens may be spaces or marks that Markdown would swallow."""
-    plain = label if label.strip() else repr(label)
-    return "".join(f"\\{c}" if c in r"\`*_{}[]()#+-.!|<>~$:" else c for c in plain)
+    """A label as plain text; tokens may be nothing but spaces."""
+    return plain(label if label.strip() else repr(label))

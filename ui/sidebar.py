@@ -14,6 +14,7 @@ from ui import state
 from ui.controls import mirror_key, on_move
 from ui.jobs import Job
 from ui.store import Loading, modified, session_id, store
+from ui.theme import plain
 
 REFRESH_SECONDS = 0.5
 MODEL_HELP = (
@@ -73,7 +74,7 @@ def _model_state(waiting: bool) -> None:
     name = st.session_state.get("model_wanted", session.model)
     loading = store().request_model(name)
     if loading.state == "loading":
-        st.caption(f"Loading: {loading.step} …")
+        st.caption(plain(f"Loading: {loading.step} …"))
         st.progress(_share_of(loading), text=None)
         return
     if name != session.model or (loading.state == "failed" and name not in BUILT_IN):
@@ -84,7 +85,7 @@ def _model_state(waiting: bool) -> None:
         st.rerun()
     problem = st.session_state.get("model_problem")
     if problem:
-        st.error(problem)
+        st.error(plain(problem))
         st.button("Dismiss", key="dismiss_model", on_click=lambda: st.session_state.pop("model_problem", None))
     ready = store().request_model(state.current().model)
     if ready.model is not None:
@@ -177,7 +178,7 @@ def _data_state(waiting: bool) -> None:
     if waiting:
         st.rerun()
     if problem := st.session_state.get("data_problem"):
-        st.error(problem)
+        st.error(plain(problem))
         st.button("Dismiss", key="dismiss_data", on_click=lambda: st.session_state.pop("data_problem", None))
 
 

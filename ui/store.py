@@ -6,6 +6,7 @@ module imports no torch; the models are loaded on a thread of their own, so that
 
 from __future__ import annotations
 
+import atexit
 import gc
 import json
 import os
@@ -22,8 +23,8 @@ from pruning.data import BUILT_IN_DATA, DataSpec
 from pruning.errors import ModelError, PruningError
 from pruning.importance import ImportanceMap, get_criterion
 from pruning.masks import Mask
-from pruning.models import BUILT_IN, ModelSpec
-from ui.jobs import Cache, Job, Worker
+from pruning.models import BUILT_IN, ModelSpec, threads_setting
+from ui.jobs import EXIT_SECONDS, Cache, Job, Worker
 
 if TYPE_CHECKING:
     from pruning.cost import CostModel
@@ -31,7 +32,7 @@ if TYPE_CHECKING:
     from pruning.models import LoadedModel
     from pruning.tasks import Examples
 
-DASHBOARD_THREADS = int(os.environ.get("HEADROOM_THREADS", "0")) or max(1, (os.cpu_count() or 2) - 1)  # one serves
+DASHBOARD_THREADS = threads_setting() or max(1, (os.cpu_count() or 2) - 1)  # one is for the server
 KEPT_EVALUATIONS, KEPT_MAPS, KEPT_DATA, KEPT_MODELS, KEPT_FAILURES = 400, 200, 32, 4, 50
 LIVE_ROWS = 1500
 
@@ -76,7 +77,9 @@ class Store:
             loading = self._models.pop(name, None)
             if loading is None or (retry and loading.state == "failed"):
                 loading = Loading(name, started=time.monotonic())
-                threading.Thread(target=self._load, args=(loading,), name=f"load {name}", daemon=True).start()
+                thread = threading.Thread(target=self._load, args=(loading,), name=f"load {name}", daemon=True)
+                thread.start()
+                atexit.register(thread.join, EXIT_SECONDS)
             self._models[name] = loading
             return loading
 

@@ -169,6 +169,18 @@ def _even(anchors: tuple[str, ...], steps: int) -> tuple[str, ...]:
     return tuple(colours)
 
 
+# Text ------------------------------------------------------------------------------------------------------------
+
+
+def plain(text: str) -> str:
+    """Text of unknown origin for a place that reads Markdown: no mark in it means anything, no picture is fetched.
+
+    >>> plain("a_b![x](http://y)") == r"a\\_b\\!\\[x\\](http://y)"
+    True
+    """
+    return "".join(f"\\{c}" if c in r"\`*_[]#!|<>~$" else c for c in text)
+
+
 # Numbers ----------------------------------------------------------------------------------------------------------
 
 

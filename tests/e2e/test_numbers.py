@@ -21,7 +21,7 @@ pytestmark = [pytest.mark.e2e, pytest.mark.slow]
 
 Visit, Reference = Callable[..., Dashboard], Callable[..., dict[str, Any]]
 FEW, MANY = "0:1,2:5,4:3,5:8", "0:0-11,2:0-5,3:5,3:9"
-SENTENCE = "It is <b>not</b> *quite* the delight that the first half promised: $5 wasted."
+SENTENCE = "Not *quite* as <b>dull</b> as the first half promised: $5 well spent, or $5 lost?"
 
 
 def prune(visit: Visit, heads: str) -> Dashboard:
@@ -109,7 +109,7 @@ def test_ones_own_sentence_is_answered_by_both_models(visit: Visit, demo: Loaded
     field = dashboard.page.get_by_role("textbox", name="Your own sentence")
     field.fill(SENTENCE)
     field.press("Enter")
-    main = dashboard.page.get_by_test_id("stMain")
-    for mask in (Mask(), Mask.parse_heads(MANY)):
-        for found in answer(demo, SENTENCE, mask):
-            expect(main.get_by_text(f"{found.label} {found.probability:.2f}", exact=True)).to_be_visible()
+    found = [answer(demo, SENTENCE, mask) for mask in (Mask(), Mask.parse_heads(MANY))]
+    texts = [f"{one.label} {one.probability:.2f}" for answers in found for one in answers]
+    answered = dashboard.page.get_by_test_id("stMain").get_by_text(re.compile(r"^(negative|positive) [01]\.\d\d$"))
+    expect(answered).to_have_text(texts)

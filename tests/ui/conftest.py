@@ -9,9 +9,10 @@ from pathlib import Path
 import pytest
 from streamlit.testing.v1 import AppTest
 
-from pruning.cost import count_cost
+from pruning.cost import CostModel, count_cost
 from pruning.models import LoadedModel
 from pruning.tasks import Examples
+from ui.jobs import Job, Worker
 from ui.store import Loading, Store, store
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -37,18 +38,31 @@ class Pages:
             deadline.wait(0.01)
 
 
+@pytest.fixture(scope="session")
+def demo_cost(demo: LoadedModel) -> CostModel:
+    return count_cost(demo)
+
+
 @pytest.fixture
-def pages(demo: LoadedModel, calibration: Examples, monkeypatch: pytest.MonkeyPatch) -> Iterator[Pages]:
+def pages(
+    demo: LoadedModel, demo_cost: CostModel, calibration: Examples, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[Pages]:
     """Pages over the built-in model, which arrives when `Pages.load` says so, and over 64 examples."""
     arrived = threading.Event()
 
     def load(_: Store, loading: Loading) -> None:
         arrived.wait(60)
-        loading.cost, loading.model, loading.state = count_cost(demo), demo, "ready"
+        loading.cost, loading.model, loading.state = demo_cost, demo, "ready"
 
+    jobs: list[Job] = []
+    submit = Worker.submit
+    monkeypatch.setattr(Worker, "submit", lambda worker, job: jobs.append(submit(worker, job)) or jobs[-1])
     monkeypatch.setattr(Store, "_load", load)
     monkeypatch.setattr(Store, "examples", lambda *_: calibration)
     store.clear()
     yield Pages(arrived)
     arrived.set()
+    for job in jobs:  # no thread may be inside torch when the tests end
+        job.cancel()
+        assert job.finished.wait(60)
     store.clear()

@@ -43,7 +43,11 @@ NAMES = ["Layer 0", "Layer 1"]
     [
         ("gradient", ((1.0, 0.0), (2.0, 1.0)), "Layer 1 carries 75% of the total importance"),
         ("gradient", ((0.0, 0.0), (0.0, 0.0)), "Most important: "),
-        ("ablation", ((-0.1, 0.2), (-0.3, 0.5)), "Layer 1, head 1 matters most; removing any one of 2 heads lowers"),
+        (
+            "ablation",
+            ((-0.1, 0.2), (-0.3, 0.5)),
+            "Layer 1, head 1 matters most; without any one of 2 heads the loss falls",
+        ),
         ("magnitude", ((1.0, 3.0), (2.0, 5.0)), "Most important: Layer 1, head 1; least: Layer 0, head 0"),
         ("random", ((1.0, 3.0), (2.0, 5.0)), "Heads in an order drawn by lot"),
     ],

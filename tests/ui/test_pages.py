@@ -169,13 +169,6 @@ def test_the_sliders_set_the_mask_and_follow_it(pages: Pages) -> None:
     assert script.slider[0].value == 0
 
 
-def test_explore_hands_its_line_to_prune(pages: Pages) -> None:
-    script = fine(pages.open("explore"))
-    fine(script.slider[0].set_value(7).run())
-    press(script, "Remove these 7 heads and see what happens")
-    assert mask_of(fine(script.switch_page("pages/prune.py").run())) == kept_maps()["gradient"].lowest(7)
-
-
 def test_a_sentence_is_answered_when_the_model_is_there(pages: Pages) -> None:
     script = fine(pages.open("prune", mask=EVERY.to_code()))
     fine(script.text_input[0].set_value("A delight.").run())
