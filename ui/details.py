@@ -41,7 +41,8 @@ def draw_table(live: Live) -> None:
         heads += [f"Pruned, n = {after.samples:,}", "Paired difference (95% interval)"]
     head = "".join(f"<th scope='col'>{text}</th>" for text in heads)
     table = f"<table><thead><tr><td></td>{head}</tr></thead><tbody>{''.join(rows)}</tbody></table>"
-    st.html(f"<div class='headroom-figures'>{table}</div>")
+    # On a telephone the table scrolls within its frame, and the keyboard must get there.
+    st.html(f"<div class='headroom-figures' role='region' tabindex='0' aria-label='All metrics'>{table}</div>")
 
 
 def _value(name: str, estimate: Estimate) -> str:

@@ -108,7 +108,7 @@ def sync_url(page: str) -> None:
     # Noted before it is written: writing is a point where a newer run may take over from this one.
     st.session_state["url_page"] = page
     if wanted != last:
-        st.session_state.update(url_last=wanted, url_arrived=False, url_time=time.monotonic())
+        st.session_state.update(url_last=wanted, url_arrived=here == wanted, url_time=time.monotonic())
     if here != wanted:
         st.query_params.from_dict(wanted)
 

@@ -187,7 +187,8 @@ class Store:
             for found in self._measure(job, model, examples, list(dict.fromkeys([Mask(), mask]))):
                 before, after = found[Mask()], found[mask]
                 job.partial = Live(before, after, compare(before, after))
-                yield
+                if not (before.complete and after.complete):  # what is complete need not wait for another turn
+                    yield
             job.result = job.partial
 
         return self.evaluator.submit(Job((session, "evaluate"), evaluation_key(model, data, mask), work))

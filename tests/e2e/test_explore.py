@@ -21,7 +21,7 @@ def test_the_criterion_changes_the_picture(visit: Callable[..., Dashboard]) -> N
     dashboard = visit().settled()
     assert values(dashboard) == [list(row) for row in kept_maps()["gradient"].values]
     dashboard.choose("Criterion", "Leave one out")
-    expect(dashboard.page.get_by_text("lowers the loss")).to_be_visible()
+    expect(dashboard.page.get_by_text("the loss falls")).to_be_visible()
     dashboard.settled()
     assert values(dashboard) == [list(row) for row in kept_maps()["ablation"].values]
     assert dashboard.parameters == {"criterion": "ablation"}

@@ -17,11 +17,11 @@ from tests.e2e.driver import Dashboard
 from ui import theme as look
 from ui.details import NAMES, PERCENT
 
-pytestmark = [pytest.mark.e2e, pytest.mark.slow]
+pytestmark = [pytest.mark.e2e, pytest.mark.slow, pytest.mark.timeout(600)]
 
 Visit, Reference = Callable[..., Dashboard], Callable[..., dict[str, Any]]
 FEW, MANY = "0:1,2:5,4:3,5:8", "0:0-11,2:0-5,3:5,3:9"
-SENTENCE = "Not *quite* as <b>dull</b> as the first half promised: $5 well spent, or $5 lost?"
+SENTENCE = "A slow start, but the last *half* hour is a <b>delight</b>: $5 well spent."
 
 
 def prune(visit: Visit, heads: str) -> Dashboard:

@@ -60,7 +60,7 @@ def test_ones_own_folder_and_file(visit: Visit, bert_folder: Path, small_reviews
     dashboard.enter("Model", str(bert_folder))
     expect(dashboard.sidebar.get_by_text("Ready · 8 heads in 2 attention layers")).to_be_visible(timeout=LOAD_MS)
     dashboard.enter("Data", str(small_reviews))
-    dashboard.until(lambda: dashboard.parameters, {"model": str(bert_folder), "data": str(small_reviews)}, seconds=30)
+    dashboard.until(lambda: dashboard.parameters, {"model": str(bert_folder), "data": str(small_reviews)})
     dashboard.figure.wait_for(timeout=MEASURE_MS)  # scored by now
     dashboard.removes("", total=8).click_cell("1:2").removes("1:2", total=8)
     dashboard.measured("Measured on all 12 examples")
