@@ -61,3 +61,11 @@ def reviews(tmp_path_factory: pytest.TempPathFactory) -> Path:
         writer.writerow(["text", "label"])
         writer.writerows([text, row * 7 % 3 % 2] for row, text in enumerate(texts_of(40)))
     return path
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Browser tests come last, and up to twice more where they fail: a busy machine can be late, a bug fails thrice."""
+    for item in items:
+        if item.get_closest_marker("e2e"):
+            item.add_marker(pytest.mark.flaky(reruns=2))
+    items.sort(key=lambda item: item.get_closest_marker("e2e") is not None)

@@ -202,7 +202,8 @@ class Dashboard:
         return self.page.locator(f"button.cell[aria-label^='Layer {site}, head {index},']")
 
     def box(self, label: str) -> Locator:
-        return self.page.get_by_role("combobox", name=label, exact=True)
+        # While a busy browser replaces a picker, both are there for a moment; the new one comes first.
+        return self.page.get_by_role("combobox", name=label, exact=True).first
 
     def choose(self, label: str, option: str) -> Dashboard:
         wanted = self.page.get_by_role("option", name=option, exact=True)
