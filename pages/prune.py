@@ -54,8 +54,8 @@ def fits(heads_per_site: tuple[int, ...]) -> bool:
     if wrong is None and not mask.neurons and not mask.layers:
         return True
     what = f"the model has no head {wrong}" if wrong else "only heads can be edited here"
-    st.session_state["notice"] = f"The mask does not fit this model: {what}. All heads are kept now."
     state.update(history=state.History(Mask()))
+    st.session_state["notice"] = f"The mask does not fit this model: {what}. All heads are kept now."
     return False
 
 

@@ -53,7 +53,7 @@ def begin(title: str, lead: str) -> Page:
     sidebar()
     st.title(title)
     st.markdown(lead)
-    if notice := state.pop_notice():
+    if notice := state.notice():
         st.warning(plain(notice))
     return Page(state.current(), theme())
 

@@ -63,6 +63,7 @@ def current() -> Session:
 def update(**changes: Any) -> None:
     """Replace parts of the state; another model begins with an empty mask."""
     session = current()
+    st.session_state.pop("notice", None)
     if changes.get("model", session.model) != session.model:
         changes.setdefault("history", History())
     st.session_state["session"] = replace(session, **changes)
@@ -137,13 +138,14 @@ def _adopt_url(first: bool) -> None:
     except MaskError as error:
         problems.append(str(error))
     st.session_state["session"] = replace(session, **changes)
+    st.session_state.pop("notice", None)
     if problems:
         st.session_state["notice"] = "The link does not fit: " + "; ".join(problems) + "."
 
 
-def pop_notice() -> str:
-    """A sentence to show once, or nothing."""
-    return st.session_state.pop("notice", "")
+def notice() -> str:
+    """A sentence about the link, shown until the next change; or nothing."""
+    return st.session_state.get("notice", "")
 
 
 def data_label(data: str) -> str:
