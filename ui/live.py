@@ -109,7 +109,8 @@ def _headline(live: Live | None, mask: Mask) -> None:
     left.metric(
         "Accuracy",
         look.percent(accuracy.value),
-        delta=look.points(difference).partition(" (")[0] if difference else None,
+        # Streamlit finds arrow and colour by the minus of ASCII.
+        delta=look.points(difference).partition(" (")[0].replace(look.MINUS, "-") if difference else None,
         delta_color=_delta_colour(difference),
     )
     left.caption(look.proportion(accuracy, shown.samples).partition("(")[2].rstrip(")"))

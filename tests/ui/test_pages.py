@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from streamlit.proto.Metric_pb2 import Metric
 from streamlit.testing.v1 import AppTest
 
 from pruning.importance import criteria
@@ -80,6 +81,9 @@ def test_the_panel_shows_both_models_and_what_cutting_saves(pages: Pages) -> Non
     assert "Unpruned, n = 64" in table
     assert "Pruned, n = 64" in table
     assert [metric.label for metric in script.metric] == ["Accuracy", "Loss"]
+    assert script.metric[0].delta.startswith("-")
+    assert script.metric[0].proto.direction == Metric.MetricDirection.DOWN
+    assert script.metric[0].proto.color == Metric.MetricColor.RED
     assert "If really cut:" in words(script)
     assert "A mask alone saves nothing" in words(script)
     assert "flipped" in words(script)
