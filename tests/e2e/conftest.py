@@ -14,12 +14,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from playwright.sync_api import Browser, BrowserContext, Page, expect, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, Page, Playwright, expect, sync_playwright
 
 from tests.e2e.driver import ENVIRONMENT, ROOT, Dashboard, Server
 
 ARGUMENTS = [
-    "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
+    "--headless", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--disable-quic", "--no-first-run",
     "--disable-background-networking", "--disable-component-update", "--disable-sync",
 ]  # fmt: skip
 WIDE = {"width": 1440, "height": 1100}
@@ -32,23 +32,28 @@ def chromium() -> str | None:
     return os.environ.get("CHROMIUM") or next(filter(None, map(shutil.which, names)), None)
 
 
-# Packages, not sessions: Playwright's event loop must be gone before other tests run.
+# Packages, not sessions: Playwright's event loop must be gone before other tests run. A browser for each file, so that
+# one that dies takes no other file with it.
 
 
 @pytest.fixture(scope="package")
-def browser() -> Iterator[Browser]:
-    found = chromium()
-    if found is None:
+def playwright() -> Iterator[Playwright]:
+    if chromium() is None:
         pytest.skip("no Chromium here: install it, or name one in the environment variable CHROMIUM")
     expect.set_options(timeout=TIMEOUT_MS)
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=found, args=ARGUMENTS)
-        yield browser
-        browser.close()
+        yield playwright
+
+
+@pytest.fixture(scope="module")
+def browser(playwright: Playwright) -> Iterator[Browser]:
+    browser = playwright.chromium.launch(executable_path=chromium(), args=ARGUMENTS)
+    yield browser
+    browser.close()
 
 
 @pytest.fixture(scope="package")
-def start_server(browser: Browser, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[], Server]]:
+def start_server(playwright: Playwright, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[], Server]]:
     """Start a fresh dashboard whenever called; whatever still runs at the end is stopped."""
     servers: list[Server] = []
 
