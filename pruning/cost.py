@@ -92,7 +92,8 @@ def count_cost(model: LoadedModel, tokens: int = 128) -> CostModel:
     import torch
 
     from pruning.attention import AttentionCall, observed, on_this_thread
-    from pruning.probing import count_macs, dry_run_inputs, fan, is_linear, run
+    from pruning.inputs import dry_run_inputs, run
+    from pruning.probing import count_macs, fan, is_linear
     from pruning.wiring import find_wiring
 
     module, wiring = model.module, find_wiring(model)

@@ -134,7 +134,7 @@ def _write(model: LoadedModel, pruned: PrunedModel, folder: Path, classes: dict[
     config["headroom"] = recipe_of(model.module, pruned.module)
     config["auto_map"] = {auto: f"{CODE_FILE}.{kind.__name__}" for auto, kind in classes.items()}
     if config.get("pad_token_id") == -1:
-        config["pad_token_id"] = None  # set while the model was in memory, see `probing.allow_batches`
+        config["pad_token_id"] = None  # set while the model was in memory, see `inputs.allow_batches`
     path.write_text(json.dumps(config, indent=2) + "\n", encoding="utf-8")
     (folder / f"{CODE_FILE}.py").write_text(_code(model.module, classes), encoding="utf-8")
     (folder / "mask.json").write_text(json.dumps(pruned.mask.to_json()) + "\n", encoding="utf-8")
@@ -204,7 +204,7 @@ def _reload_difference(pruned: PrunedModel, folder: Path, classes: dict[str, typ
     import torch
     import transformers
 
-    from pruning.probing import allow_batches, dry_run_inputs, run
+    from pruning.inputs import allow_batches, dry_run_inputs, run
 
     auto = next(name for name, kind in classes.items() if kind is type(pruned.module))
     kept = next(pruned.module.parameters())

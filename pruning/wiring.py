@@ -16,7 +16,8 @@ from torch import Tensor, nn
 
 from pruning.attention import AttentionCall, observed, on_this_thread
 from pruning.errors import UnsupportedError
-from pruning.probing import dry_run_inputs, is_linear, run
+from pruning.inputs import dry_run_inputs, run
+from pruning.probing import is_linear
 
 if TYPE_CHECKING:
     from pruning.models import LoadedModel

@@ -15,8 +15,8 @@ import torch
 import transformers
 
 from pruning import DataSpec, LoadedModel, ModelError, ModelSpec, UnsupportedError, load_data, load_model, task_of
+from pruning.inputs import longest_input
 from pruning.models import BUILT_IN, built_in_fingerprint, bytes_in_memory, file_sha256
-from pruning.probing import longest_input
 from tests.families import FAMILIES, TINY, inputs_of, logits_of, model_of, save
 
 

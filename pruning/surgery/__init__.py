@@ -11,8 +11,8 @@ from torch import nn
 
 from pruning.errors import UnsupportedError
 from pruning.gating import Slot, gated
+from pruning.inputs import dry_run_inputs, run
 from pruning.masks import Mask
-from pruning.probing import dry_run_inputs, run
 from pruning.surgery.heads import cut_heads, whole_groups
 from pruning.wiring import find_wiring
 

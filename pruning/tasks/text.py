@@ -15,7 +15,7 @@ UNSET_LENGTH = 100_000  # tokenizers without a limit claim an astronomical one
 
 def token_limit(model: LoadedModel) -> int:
     """The most tokens of a text: the tokenizer's own limit and the model's positions, whichever is less."""
-    from pruning.probing import longest_input
+    from pruning.inputs import longest_input
 
     limit = getattr(model.processor, "model_max_length", None) or UNSET_LENGTH
     return min(longest_input(model.module.config), limit if limit < UNSET_LENGTH else UNSET_LENGTH)
