@@ -35,6 +35,7 @@ _HOMES = {
     "describe": "anatomy",
     "evaluate": "evaluation",
     "export_checkpoint": "export",
+    "export_onnx": "onnx_export",
     "gated": "gating",
     "PrunedModel": "surgery",
     "load_data": "data",

@@ -26,6 +26,8 @@ class AttentionSite:
         heads: Number of query heads.
         kv_heads: Number of key-value heads (fewer than ``heads`` under grouped-query attention).
         head_dim: Width of one head in the projection's input.
+        layout: What is left of a head that is cut: nothing (``compact``, ``configured``), or zeros in its place
+            (``padded``: its weights are gone, its attention arithmetic is not).
         support: What can be done with its heads.
         reason: Why not more, in words; empty when nothing is missing.
     """
@@ -37,8 +39,15 @@ class AttentionSite:
     heads: int
     kv_heads: int
     head_dim: int
+    layout: str = "compact"
     support: Support = "gate"
     reason: str = ""
+
+    @property
+    def groups(self) -> tuple[tuple[int, ...], ...]:
+        """The query heads of each key-value head."""
+        size = self.heads // self.kv_heads
+        return tuple(tuple(range(first, first + size)) for first in range(0, self.heads, size))
 
 
 @dataclass(frozen=True)
@@ -75,6 +84,7 @@ class Anatomy:
         macs_input: What that input was, in words.
         support: The best level that every site reaches; ``none`` when there is no site.
         reason: Why not more, in words.
+        per_example: Whether each example of a batch can have gates of its own.
     """
 
     sites: tuple[AttentionSite, ...]
@@ -85,6 +95,7 @@ class Anatomy:
     macs_input: str
     support: Support
     reason: str = ""
+    per_example: bool = True
 
     @property
     def heads_per_site(self) -> tuple[int, ...]:

@@ -10,8 +10,9 @@ import math
 import os
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -20,6 +21,11 @@ from pruning.errors import DataError, PruningError
 from pruning.importance import criteria, describe_criterion, get_criterion
 from pruning.masks import Mask
 from pruning.models import BUILT_IN, ModelSpec
+
+if TYPE_CHECKING:
+    from pruning.card import Story
+    from pruning.models import LoadedModel
+    from pruning.surgery import PrunedModel
 
 LONGEST_LINE = 600  # of an error message: an odd file name can be much longer
 
@@ -227,45 +233,59 @@ def evaluate(
 @model_options
 @click.option("--mask", "--plan", "mask_file", metavar="FILE", help="A mask or a plan: what is cut out.")
 @click.option("--heads", metavar='"S:H,…"', help='Heads to cut out, as site:head, like "0:3,2:5" or "1:0-3".')
+@click.option("--whole-groups", is_flag=True, help="Keep heads whose key-value group is not removed as a whole.")
 @click.option("-o", "--output", "folder", required=True, metavar="FOLDER", help="Where the checkpoint goes.")
 @click.option("--overwrite", is_flag=True, help="Replace FOLDER if it exists.")
-def prune(
-    mask_file: str | None, heads: str | None, folder: str, overwrite: bool, json_file: str | None, **options: Any
-) -> None:
-    """Cut heads out of MODEL, check the result against the mask, write it to FOLDER and reload it."""
-    from pruning.cost import count_cost
-    from pruning.export import export_checkpoint
+@click.option("--onnx", is_flag=True, help="Write model.onnx, too, and check it with onnxruntime.")
+@click.option("--data", metavar="DATA", help="Evaluate before and after on this data, for the model card.")
+@click.option("--samples", type=click.IntRange(min=1), help="How many rows of the data; all without it.")
+def prune(json_file: str | None, **options: Any) -> None:
+    """Cut heads, neurons and layers out of MODEL, check the result against the mask, write it to FOLDER, reload it."""
+    from pruning.export import export_checkpoint, summary
+    from pruning.masks import whole_groups
     from pruning.surgery import prune as cut
 
-    mask = _mask_of(mask_file, heads)
+    asked = mask = _mask_of(options["mask_file"], options["heads"])
     if not mask:
         raise click.UsageError("say what to cut out: --heads, --mask or --plan")
+    folder, overwrite = options["folder"], options["overwrite"]
     if Path(folder).expanduser().exists() and not overwrite:
         raise PruningError(f"{folder} exists already: choose another folder, or say --overwrite")
     model = _load(options)
+    if options["whole_groups"]:
+        mask = whole_groups(asked.check(model.anatomy), model.anatomy)
     pruned = cut(model, mask)
-    written = export_checkpoint(model, pruned, folder, overwrite=overwrite)
-    before = count_cost(model).total
-    kept = sorted(mask.heads - pruned.mask.heads)
-    value = {
-        "folder": str(written.folder),
-        "difference": pruned.difference,
-        "reload_difference": written.reload_difference,
-        "parameters": {"before": before.parameters, "after": pruned.parameters},
-        "size_bytes": written.size_bytes,
-        "auto_classes": written.auto_classes,
-        "mask": pruned.mask.to_json(),
-        "restored": [list(head) for head in kept],
-    }
-    lines = [
-        f"{len(pruned.mask.heads)} heads cut out: {before.parameters:,} parameters before, {pruned.parameters:,} after",
-        f"masked against pruned: largest difference {pruned.difference:.1e}",
-        f"written to {written.folder} and reloaded: difference {written.reload_difference:.1e}",
-        f"load it with {written.auto_classes[-1]}.from_pretrained(..., trust_remote_code=True)",
-    ]
+    story = _story(model, pruned, options)
+    written = export_checkpoint(model, pruned, folder, overwrite=overwrite, onnx=options["onnx"], story=story)
+    value, lines = summary(model, pruned, written, story)
+    kept = sorted(asked.heads - mask.heads)
     if kept:
+        value["restored"] = [list(head) for head in kept]
         lines.append(f"{len(kept)} heads stay, because others of their key-value group do: {', '.join(map(str, kept))}")
     _write(value, lines, json_file)
+
+
+def _story(model: LoadedModel, pruned: PrunedModel, options: dict[str, Any]) -> Story:
+    """What the model card tells: the plan, the command, and metrics before and after where data is named."""
+    from pruning.card import Story
+
+    plan = None
+    if options["mask_file"]:
+        read = json.loads(Path(options["mask_file"]).read_text(encoding="utf-8"))
+        plan = read if "mask" in read else None
+    source = f"--mask {options['mask_file']}" if options["mask_file"] else f'--heads "{options["heads"]}"'
+    command = f"python -m pruning prune {model.spec.name} {source} -o FOLDER"
+    if not options["data"]:
+        return Story(plan, command)
+    from pruning.data import load_data
+    from pruning.evaluation import evaluate as measure
+    from pruning.tasks import task_of
+
+    data = load_data(DataSpec(options["data"], samples=options["samples"]))
+    smaller = replace(model, module=pruned.module, fingerprint=f"{model.fingerprint}-pruned")
+    examples = task_of(model).encode(model, data)
+    before, after = (measure(one, examples) for one in (model, smaller))
+    return Story(plan, f"{command} --data {options['data']}", options["data"], before, after)
 
 
 # What the commands share ---------------------------------------------------------------------------------------------

@@ -1,19 +1,17 @@
-"""What a model costs, counted: parameters and multiply-accumulates (MACs), and what really cutting heads would save."""
+"""What a model costs, counted: parameters and multiply-accumulates (MACs), and what really cutting would save."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from pruning.errors import UnsupportedError
-from pruning.masks import Mask
+from pruning.masks import HeadId, Mask
 
 if TYPE_CHECKING:
     from torch import nn
 
     from pruning.anatomy import AttentionSite
     from pruning.models import LoadedModel
-    from pruning.wiring import Rows, Wiring
 
 
 @dataclass(frozen=True)
@@ -31,16 +29,11 @@ class Cost:
 
 
 @dataclass(frozen=True)
-class SiteCost:
-    """What each part of one site costs.
+class Share:
+    """What goes when all of its owners go: heads ``(site, head)``, neurons ``(block, neuron)``."""
 
-    Attributes:
-        query: Query rows, output columns and attention arithmetic of each query head.
-        group: Key and value rows of each key-value head, saved only when all its query heads go.
-    """
-
-    query: tuple[Cost, ...]
-    group: tuple[Cost, ...]
+    cost: Cost
+    owners: frozenset[tuple[int, int]]
 
 
 @dataclass(frozen=True)
@@ -49,109 +42,156 @@ class CostModel:
 
     Attributes:
         total: The whole model.
-        sites: Head by head.
+        heads: Query, key and value rows, which go with the last head that needs them, and for each head its output
+            columns and its attention arithmetic.
+        neurons: By block, what one neuron costs: its rows and its column.
+        layers: What each layer costs as a whole.
+        inside: For each layer, the heads and neurons that go with it.
         tokens: Length of the input that the MACs are counted for; 0 where it is one image.
     """
 
     total: Cost
-    sites: tuple[SiteCost, ...]
+    heads: tuple[Share, ...]
+    neurons: tuple[Cost, ...]
+    layers: tuple[Cost, ...]
+    inside: tuple[tuple[frozenset[int], frozenset[int]], ...]
     tokens: int
 
     def saved(self, mask: Mask) -> Cost:
-        """What cutting the masked heads out would save; a mask alone saves nothing.
+        """What cutting the masked parts out would save; a mask alone saves nothing.
 
-        Raises:
-            UnsupportedError: The mask removes neurons or layers, whose savings are not counted yet.
+        Under grouped-query attention, and where a site loses every head, the attention of a head may be computed on
+        zeros (see `pruning.surgery.heads`): there the MACs say a little too much.
         """
-        if mask.neurons or mask.layers:
-            raise UnsupportedError("savings are counted for heads only")
         saved = Cost(0, 0)
-        for index, site in enumerate(self.sites):
-            removed = {head for s, head in mask.heads if s == index}
-            for head in removed:
-                saved += site.query[head]
-            size = len(site.query) // len(site.group)
-            for group, cost in enumerate(site.group):
-                if removed.issuperset(range(group * size, (group + 1) * size)):
-                    saved += cost
+        for layer in mask.layers:
+            saved += self.layers[layer]
+        sites = {site for layer in mask.layers for site in self.inside[layer][0]}
+        blocks = {block for layer in mask.layers for block in self.inside[layer][1]}
+        heads = {head for head in mask.heads if head.site not in sites}
+        for share in self.heads:
+            if share.owners <= heads:
+                saved += share.cost
+        for neuron in mask.neurons:
+            if neuron.block not in blocks:
+                saved += self.neurons[neuron.block]
         return saved
 
     def after(self, mask: Mask) -> Cost:
-        """The cost of the model once the masked heads are cut out."""
+        """The cost of the model once the masked parts are cut out."""
         return self.total - self.saved(mask)
 
 
 def count_cost(model: LoadedModel, tokens: int = 128) -> CostModel:
-    """Count parameters and MACs of a model and of each of its heads, for one input of ``tokens`` tokens (or one image).
+    """Count parameters and MACs of a model and of each of its parts, for one input of ``tokens`` tokens (or one image).
 
     The whole is counted by torch's own counter; the parts from the weights' shapes and the sizes seen in one dry run.
 
     Raises:
         UnsupportedError: The weights of single heads cannot be told apart.
     """
-    import torch
-
-    from pruning.attention import AttentionCall, observed, on_this_thread
-    from pruning.inputs import dry_run_inputs, run
-    from pruning.probing import count_macs, fan, is_linear
+    from pruning.probing import count_macs
     from pruning.wiring import find_wiring
 
-    module, wiring = model.module, find_wiring(model)
-    vectors: dict[str, int] = {}  # how many vectors each linear layer multiplies
-    scores: dict[nn.Module, int] = {}  # query × key pairs of each attention module
-
-    def on_linear(path: str) -> Any:
-        def hook(child: nn.Module, args: tuple[Any, ...]) -> None:
-            vectors[path] = vectors.get(path, 0) + args[0].numel() // fan(child)[0]
-
-        return hook
-
-    def on_attention(call: AttentionCall) -> None:
-        pairs = call.query.shape[0] * call.query.shape[2] * call.key.shape[2]
-        scores[call.module] = scores.get(call.module, 0) + pairs
-
-    linears = [(path, child) for path, child in module.named_modules() if is_linear(child)]
-    handles = [child.register_forward_pre_hook(on_this_thread(on_linear(path))) for path, child in linears]
-    try:
-        with torch.inference_mode(), observed(on_attention):
-            inputs = dry_run_inputs(module, tokens)
-            run(module, inputs)
-    finally:
-        for handle in handles:
-            handle.remove()
-    sites = tuple(
-        _site_cost(module, site, wires, vectors, scores[module.get_submodule(site.name)])
-        for site, wires in zip(model.anatomy.sites, wiring, strict=True)
-    )
-    macs, _ = count_macs(module, tokens)
-    ids = inputs.get("input_ids")
-    return CostModel(Cost(model.anatomy.parameters, macs), sites, 0 if ids is None else ids.shape[1])
+    module, anatomy, wiring = model.module, model.anatomy, find_wiring(model)
+    counter = _Counter(module, tokens)
+    whole = {site.index for site in anatomy.sites if site.layout != "padded"}
+    heads = []
+    for strand in wiring.heads:
+        if strand.dim is None:
+            heads.append(Share(counter.rows(strand.path, len(strand.rows)), strand.owners))
+        elif {owner.site for owner in strand.owners} <= whole:
+            heads.append(Share(counter.slices(strand.path, strand.dim, len(strand.rows)), strand.owners))
+    for site in anatomy.sites:
+        one = counter.columns(site.projection, site.head_dim)
+        if site.index in whole:
+            one += counter.attention(site)
+        heads += [Share(one, frozenset({HeadId(site.index, head)})) for head in range(site.heads)]
+    neurons = []
+    for block in anatomy.blocks:
+        cost = counter.columns(block.projection, 1)
+        for spread in wiring.blocks.get(block.projection, ()):
+            cost += counter.rows(spread.path, len(spread.neurons) // block.neurons)
+        neurons.append(cost)
+    layers = tuple(counter.layer(layer.name, [anatomy.sites[i] for i in layer.sites]) for layer in anatomy.layers)
+    inside = tuple((frozenset(layer.sites), frozenset(layer.blocks)) for layer in anatomy.layers)
+    total = Cost(anatomy.parameters, count_macs(module, tokens)[0])
+    return CostModel(total, tuple(heads), tuple(neurons), layers, inside, counter.tokens)
 
 
-def _site_cost(module: nn.Module, site: AttentionSite, wires: Wiring, vectors: dict[str, int], pairs: int) -> SiteCost:
-    from pruning.probing import fan
+class _Counter:
+    """The sizes of one dry run: how many vectors each linear layer multiplies, how many pairs each site attends to."""
 
-    width = fan(module.get_submodule(site.projection))[1]
-    output = Cost(site.head_dim * width, site.head_dim * width * vectors[site.projection])
-    query = []
-    for head in range(site.heads):
-        rows = _rows_cost(module, wires.query[head], vectors)
-        depth = sum(len(indices) for _, indices in wires.query[head])
-        query.append(rows + output + Cost(0, pairs * ((depth or site.head_dim) + site.head_dim)))
-    group = [
-        _rows_cost(module, key, vectors) + _rows_cost(module, value, vectors)
-        for key, value in zip(wires.key, wires.value, strict=True)
-    ]
-    return SiteCost(tuple(query), tuple(group))
+    def __init__(self, module: nn.Module, tokens: int) -> None:
+        import torch
 
+        from pruning.attention import AttentionCall, observed, on_this_thread
+        from pruning.inputs import dry_run_inputs, run
+        from pruning.linear import fan, is_linear
 
-def _rows_cost(module: nn.Module, rows: Rows, vectors: dict[str, int]) -> Cost:
-    """Weights and biases of some output rows, and the MACs that they take."""
-    from pruning.probing import fan
+        self.module = module
+        self.vectors: dict[str, int] = {}
+        self.pairs: dict[nn.Module, int] = {}
+        self.depth: dict[nn.Module, int] = {}
 
-    cost = Cost(0, 0)
-    for path, indices in rows:
-        linear = module.get_submodule(path)
+        def on_linear(path: str) -> Any:
+            def hook(child: nn.Module, args: tuple[Any, ...]) -> None:
+                self.vectors[path] = self.vectors.get(path, 0) + args[0].numel() // fan(child)[0]
+
+            return hook
+
+        def on_attention(call: AttentionCall) -> None:
+            pairs = call.query.shape[0] * call.query.shape[2] * call.key.shape[2]
+            self.pairs[call.module] = self.pairs.get(call.module, 0) + pairs
+            self.depth[call.module] = call.query.shape[-1]
+
+        linears = [(path, child) for path, child in module.named_modules() if is_linear(child)]
+        handles = [child.register_forward_pre_hook(on_this_thread(on_linear(path))) for path, child in linears]
+        try:
+            with torch.inference_mode(), observed(on_attention):
+                inputs = dry_run_inputs(module, tokens)
+                run(module, inputs)
+        finally:
+            for handle in handles:
+                handle.remove()
+        ids = inputs.get("input_ids")
+        self.tokens = 0 if ids is None else ids.shape[1]
+
+    def rows(self, path: str, count: int) -> Cost:
+        """Output rows of a linear layer, with their biases."""
+        from pruning.linear import fan
+
+        linear = self.module.get_submodule(path)
         inputs, bias = fan(linear)[0], getattr(linear, "bias", None) is not None
-        cost += Cost(len(indices) * (inputs + bias), len(indices) * inputs * vectors[path])
-    return cost
+        return Cost(count * (inputs + bias), count * inputs * self.vectors.get(path, 0))
+
+    def columns(self, path: str, count: int) -> Cost:
+        from pruning.linear import fan
+
+        weights = count * fan(self.module.get_submodule(path))[1]
+        return Cost(weights, weights * self.vectors.get(path, 0))
+
+    def slices(self, path: str, dim: int, count: int) -> Cost:
+        """Part of a parameter that is not a linear layer's, such as a table of position biases."""
+        parameter = self.module.get_parameter(path)
+        return Cost(count * parameter.numel() // parameter.shape[dim], 0)
+
+    def attention(self, site: AttentionSite) -> Cost:
+        """Scores and weighted values of one head; outside the attention interface, with as many keys as queries."""
+        owner = self.module.get_submodule(site.name)
+        length = self.vectors.get(site.projection, 0)
+        pairs = self.pairs.get(owner, length * length)
+        return Cost(0, pairs * (self.depth.get(owner, site.head_dim) + site.head_dim))
+
+    def layer(self, path: str, sites: list[AttentionSite]) -> Cost:
+        from pruning.linear import fan, is_linear
+
+        layer = self.module.get_submodule(path)
+        cost = Cost(sum(p.numel() for p in layer.parameters()), 0)
+        for name, child in layer.named_modules():
+            if is_linear(child):
+                inputs, outputs = fan(child)
+                cost += Cost(0, inputs * outputs * self.vectors.get(f"{path}.{name}", 0))
+        for site in sites:
+            cost += Cost(0, site.heads * self.attention(site).macs)
+        return cost

@@ -1,7 +1,8 @@
 """From a pruned model to a checkpoint that plain transformers reloads.
 
-The weights are saved with their new shapes. ``config.json`` holds the recipe for those shapes, and a small module in
-the folder, reached through ``auto_map``, applies it before the weights are loaded:
+Where smaller numbers in the configuration say it all, an ordinary checkpoint is written. Otherwise ``config.json``
+holds a recipe of what was cut, and a small module in the folder, reached through ``auto_map``, follows it before the
+weights are loaded:
 
     AutoModelForSequenceClassification.from_pretrained(FOLDER, trust_remote_code=True)
 
@@ -13,22 +14,26 @@ from __future__ import annotations
 import json
 import shutil
 import tempfile
-from dataclasses import dataclass
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from pruning.card import Story, model_card, what_was_removed
 from pruning.errors import PruningError, UnsupportedError
 from pruning.models import file_sha256
+from pruning.recipe import FAILURES, ordinary_config, recipe_of
 from pruning.surgery import PrunedModel
-from pruning.surgery.heads import COUNTS
 
 if TYPE_CHECKING:
     from torch import nn
 
     from pruning.models import LoadedModel
+    from pruning.onnx_export import OnnxExported
 
 CODE_FILE = "modeling_headroom"
-RECIPE_VERSION = 1
+SENTENCE_TRANSFORMER_FILES = ("modules.json", "config_sentence_transformers.json", "sentence_bert_config.json")
 
 
 @dataclass(frozen=True)
@@ -40,53 +45,99 @@ class Exported:
         auto_classes: The Auto classes that reload it.
         reload_difference: Largest difference between the pruned model's output and the reloaded one's.
         size_bytes: Of the weights.
+        ordinary: Whether it needs no code of its own.
+        onnx: The ONNX file in the folder, where one was asked for.
     """
 
     folder: Path
     auto_classes: tuple[str, ...]
     reload_difference: float
     size_bytes: int
+    ordinary: bool = False
+    onnx: OnnxExported | None = None
 
 
 def export_checkpoint(
-    model: LoadedModel, pruned: PrunedModel, folder: str | Path, *, overwrite: bool = False
+    model: LoadedModel,
+    pruned: PrunedModel,
+    folder: str | Path,
+    *,
+    overwrite: bool = False,
+    onnx: bool = False,
+    story: Story | None = None,
 ) -> Exported:
     """Write a pruned model as a checkpoint, reload it and compare.
 
     Args:
         overwrite: Replace a folder that exists; otherwise that is an error.
+        onnx: Write ``model.onnx``, too, checked with onnxruntime.
+        story: How the mask was found and what was measured, for the model card.
 
     Raises:
         PruningError: The folder exists or cannot be written.
-        UnsupportedError: The model's class is not one that an Auto class of transformers loads, or the reloaded model
-            does not give the same output.
+        UnsupportedError: The reloaded model does not give the same output.
     """
     target = Path(folder).expanduser()
     if target.exists() and not overwrite:
         raise PruningError(f"{target} exists already: choose another folder, or say --overwrite")
-    classes = auto_classes(model.module)
+    with _draft_beside(target) as draft:
+        classes, difference, ordinary = _write_and_check(model, pruned, draft)
+        exported = _write_onnx(pruned.module, draft) if onnx else None
+        _write_papers(model, pruned, draft, story or Story(), tuple(classes), ordinary)
+        size = sum(path.stat().st_size for path in draft.glob("*.safetensors"))
+        _move(draft, target)
+    if exported:
+        exported = replace(exported, path=target / exported.path.name)
+    return Exported(target, tuple(classes), difference, size, ordinary, exported)
+
+
+@contextmanager
+def _draft_beside(target: Path) -> Iterator[Path]:
+    """A folder to write to, gone afterwards whatever happens."""
+    draft = None
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
         draft = Path(tempfile.mkdtemp(prefix=f".{target.name}-", dir=target.parent))
-    except OSError as error:
-        raise PruningError(f"{target} cannot be written: {error.strerror}") from error
-    try:
-        _write(model, pruned, draft, classes)
-        difference = _reload_difference(pruned, draft, classes)
-        size = sum(path.stat().st_size for path in draft.glob("*.safetensors"))
-        _move(draft, target)
+        yield draft
     except OSError as error:
         raise PruningError(f"{target} cannot be written: {error.strerror or error}") from error
     finally:
-        shutil.rmtree(draft, ignore_errors=True)
-    return Exported(target, tuple(classes), difference, size)
+        if draft is not None:
+            shutil.rmtree(draft, ignore_errors=True)
 
 
-def auto_classes(module: nn.Module) -> dict[str, type]:
+def _write_and_check(model: LoadedModel, pruned: PrunedModel, draft: Path) -> tuple[dict[str, type], float, bool]:
+    """An ordinary checkpoint if that reloads to the same output, else one with its own code."""
+    config = ordinary_config(model.anatomy, pruned)
+    if config is not None:
+        classes = auto_classes(pruned.module)
+        _write_ordinary(pruned.module, config, draft)
+        try:
+            if (difference := _reload_difference(pruned, draft, next(iter(classes)), trust=False)) == 0:
+                return classes, difference, True
+        except FAILURES:
+            pass  # the numbers fit, but the model builds itself differently from them
+        for path in draft.iterdir():
+            path.unlink()
+    recipe = recipe_of(model.module, pruned)
+    classes = auto_classes(model.module, recipe)
+    _write_with_code(model.module, pruned.module, recipe, classes, draft)
+    own = next(auto for auto, kind in classes.items() if kind is type(model.module))
+    difference = _reload_difference(pruned, draft, own, trust=True)
+    if difference != 0:
+        raise UnsupportedError(
+            f"the checkpoint does not give the same output after reloading (difference {difference:.1e})"
+        )
+    return classes, difference, False
+
+
+def auto_classes(module: nn.Module, recipe: dict[str, Any] | None = None) -> dict[str, type]:
     """The Auto classes of transformers that load this model, and for ``AutoModel`` its inner model.
 
-    Raises:
-        UnsupportedError: There is none.
+    A class that no Auto class loads is reached through ``AutoModel``, which takes any class from ``auto_map``.
+
+    Args:
+        recipe: What the class must be able to follow; ``None`` for ordinary checkpoints.
     """
     from transformers.models.auto import modeling_auto
 
@@ -98,129 +149,176 @@ def auto_classes(module: nn.Module) -> dict[str, type]:
         classes = mapping[config] if isinstance(mapping[config], tuple) else (mapping[config],)
         if type(module) in classes:
             found[name] = type(module)
-        elif name == "AutoModel" and isinstance(module.base_model, classes):
-            found[name] = type(module.base_model)
-    if type(module) not in found.values():
-        raise UnsupportedError(
-            f"no Auto class of transformers loads a {type(module).__name__}, so it cannot be reloaded"
-        )
-    return found
+        elif name == "AutoModel" and (recipe is None or prefix_of(classes[0], module, recipe) is not None):
+            found[name] = classes[0]
+    return {"AutoModel": type(module)} | found if type(module) not in found.values() else found
 
 
-def recipe_of(original: nn.Module, pruned: nn.Module) -> dict[str, Any]:
-    """What must be changed in a fresh original so that the pruned weights fit: shapes of layers, and head counts."""
-    shapes: dict[str, list[int]] = {}
-    attributes: dict[str, dict[str, int]] = {}
-    before = dict(original.named_modules())
-    for path, module in pruned.named_modules():
-        old, new = getattr(before[path], "weight", None), getattr(module, "weight", None)
-        if new is not None and old is not None and new.shape != old.shape:
-            shapes[path] = list(new.shape)
-        changed = {n: getattr(module, n) for n in COUNTS if getattr(module, n, None) != getattr(before[path], n, None)}
-        if changed:
-            attributes[path] = changed
-    return {"version": RECIPE_VERSION, "shapes": shapes, "attributes": attributes}
+def prefix_of(kind: type, module: nn.Module, recipe: dict[str, Any]) -> str | None:
+    """What paths of ``module`` begin with that those of ``kind``, its inner model, do not; ``None`` if none fits."""
+    import torch
+
+    prefix = f"{module.base_model_prefix}."
+    if kind is type(module):
+        return ""
+    if isinstance(module.base_model, kind):
+        return prefix
+    parts = ("removed_layers", "attributes", "configs", "padded", "gathered")
+    paths = {path for part in parts for path in recipe[part]} | {p.rpartition(".")[0] for p in recipe["parameters"]}
+    try:
+        with torch.device("meta"):
+            built = {path for path, _ in kind(module.config).named_modules()}
+    except FAILURES:
+        return None
+    original = {path for path, _ in module.named_modules()}
+    return "" if paths <= built <= original else None  # T5 and its kind: the inner model under the same names
 
 
 # Writing ---------------------------------------------------------------------------------------------------------
 
 
-def _write(model: LoadedModel, pruned: PrunedModel, folder: Path, classes: dict[str, type]) -> None:
-    pruned.module.save_pretrained(folder, save_original_format=False)  # custom code loads names as they are in memory
-    if model.processor is not None:
-        model.processor.save_pretrained(folder)
+def _write_ordinary(module: nn.Module, config: Any, folder: Path) -> None:
+    before, module.config = module.config, config
+    try:
+        module.save_pretrained(folder)
+    finally:
+        module.config = before
+    _edit_config(folder, {})
+
+
+def _write_with_code(
+    original: nn.Module, module: nn.Module, recipe: dict[str, Any], classes: dict[str, type], folder: Path
+) -> None:
+    module.save_pretrained(folder, save_original_format=False)  # custom code loads names as they are in memory
+    auto_map = {auto: f"{CODE_FILE}.{kind.__name__}" for auto, kind in classes.items()}
+    _edit_config(folder, {"headroom": recipe, "auto_map": auto_map})
+    (folder / f"{CODE_FILE}.py").write_text(_code(original, recipe, classes), encoding="utf-8")
+
+
+def _edit_config(folder: Path, more: dict[str, Any]) -> None:
     path = folder / "config.json"
-    config = json.loads(path.read_text(encoding="utf-8"))
-    config["headroom"] = recipe_of(model.module, pruned.module)
-    config["auto_map"] = {auto: f"{CODE_FILE}.{kind.__name__}" for auto, kind in classes.items()}
+    config = json.loads(path.read_text(encoding="utf-8")) | more
     if config.get("pad_token_id") == -1:
         config["pad_token_id"] = None  # set while the model was in memory, see `inputs.allow_batches`
     path.write_text(json.dumps(config, indent=2) + "\n", encoding="utf-8")
-    (folder / f"{CODE_FILE}.py").write_text(_code(model.module, classes), encoding="utf-8")
-    (folder / "mask.json").write_text(json.dumps(pruned.mask.to_json()) + "\n", encoding="utf-8")
-    (folder / "README.md").write_text(_card(model, pruned, classes), encoding="utf-8")
-    sums = [f"{file_sha256(file)}  {file.name}" for file in sorted(folder.iterdir()) if file.is_file()]
-    (folder / "SHA256SUMS").write_text("\n".join(sums) + "\n", encoding="utf-8")
 
 
-def _code(module: nn.Module, classes: dict[str, type]) -> str:
-    """The module that reloads the checkpoint: the shared function, and one class for each architecture.
+def _code(module: nn.Module, recipe: dict[str, Any], classes: dict[str, type]) -> str:
+    """The module that reloads the checkpoint: the shared functions, and one class for each architecture.
 
     The classes keep their names, because transformers looks up by name how older weights are to be renamed.
     """
     code = Path(__file__).with_name("reload_code.py").read_text(encoding="utf-8")
-    code = code.replace("import torch\n", "import torch\nimport transformers\n", 1)
     for kind in sorted(set(classes.values()), key=lambda kind: kind.__name__):
-        prefix = "" if kind is type(module) else f"{module.base_model_prefix}."
         code += (
-            f"\n\nclass {kind.__name__}(transformers.{kind.__name__}):\n"
-            f'    """A {kind.__name__} with fewer attention heads."""\n\n'
+            f"\n\nclass {kind.__name__}(importlib.import_module({kind.__module__!r}).{kind.__name__}):\n"
+            f'    """A {kind.__name__} with fewer heads, neurons or layers."""\n\n'
             "    def __init__(self, config, *args, **kwargs):\n"
-            "        super().__init__(config, *args, **kwargs)\n"
-            f'        apply_recipe(self, config.headroom, "{prefix}")\n'
+            "        recipe = config.headroom\n"
+            "        full = full_config(config, recipe)\n"
+            "        super().__init__(full, *args, **kwargs)\n"
+            f"        apply_recipe(self, recipe, {prefix_of(kind, module, recipe)!r})\n"
+            "        shorten_config(full, config, recipe)\n"
         )
-    return code
+    return code.replace("import copy\n", "import copy\nimport importlib\n", 1)
 
 
-def _card(model: LoadedModel, pruned: PrunedModel, classes: dict[str, type]) -> str:
-    """A model card that says what was removed, and how to load what is left."""
-    before, auto = model.anatomy.parameters, next(name for name in classes if classes[name] is type(model.module))
-    rows = []
-    for site in model.anatomy.sites:
-        gone = sorted(head for index, head in pruned.mask.heads if index == site.index)
-        rows.append(f"| {site.index} | `{site.name}` | {site.heads} | {', '.join(map(str, gone)) or 'none'} |")
-    table = "\n".join(rows)
-    title = f"{len(pruned.mask.heads)} of {model.anatomy.total_heads} attention heads removed"
-    return f"""# {Path(model.spec.name).name}, {title}
+def _write_onnx(module: nn.Module, draft: Path) -> OnnxExported:
+    from pruning.onnx_export import export_onnx
 
-{before:,} parameters before, {pruned.parameters:,} after. The output equals that of the original with these heads
-masked (largest difference {pruned.difference:.1e}, on inputs made from the configuration).
+    return export_onnx(module, draft / "model.onnx")
 
-```python
-from transformers import {auto}
 
-model = {auto}.from_pretrained("this folder", trust_remote_code=True)
-```
+def _write_papers(
+    model: LoadedModel, pruned: PrunedModel, draft: Path, story: Story, classes: tuple[str, ...], ordinary: bool
+) -> None:
+    """Tokenizer or processor, mask, plan, model card, and the checksums of everything."""
+    if model.processor is not None:
+        model.processor.save_pretrained(draft)
+    source = Path(model.spec.name).expanduser()
+    if (source / "modules.json").is_file():
+        _copy_sentence_transformer(source, draft)
+    (draft / "mask.json").write_text(json.dumps(pruned.mask.to_json()) + "\n", encoding="utf-8")
+    if story.plan:
+        (draft / "plan.json").write_text(json.dumps(story.plan, indent=2) + "\n", encoding="utf-8")
+    (draft / "README.md").write_text(model_card(model, pruned, story, classes, ordinary), encoding="utf-8")
+    files = sorted(path for path in draft.rglob("*") if path.is_file())
+    sums = [f"{file_sha256(file)}  {file.relative_to(draft)}" for file in files]
+    (draft / "SHA256SUMS").write_text("\n".join(sums) + "\n", encoding="utf-8")
 
-The code that is trusted is `{CODE_FILE}.py`, about forty lines that give the layers their new shapes.
 
-| site | attention module | heads before | removed |
-|---|---|---|---|
-{table}
-
-`python -m pruning prune {model.spec.name} --heads "{pruned.mask.format_heads()}" -o FOLDER` makes it again.
-"""
+def _copy_sentence_transformer(source: Path, draft: Path) -> None:
+    """What makes a folder a SentenceTransformer: its list of modules, and the modules that follow the transformer."""
+    for name in SENTENCE_TRANSFORMER_FILES:
+        if (source / name).is_file():
+            shutil.copyfile(source / name, draft / name)
+    for module in json.loads((source / "modules.json").read_text(encoding="utf-8")):
+        path = str(module.get("path") or "")
+        if path and (source / path).is_dir() and (source / path).resolve().parent == source.resolve():
+            shutil.copytree(source / path, draft / path)
 
 
 # Checking --------------------------------------------------------------------------------------------------------
 
 
-def _reload_difference(pruned: PrunedModel, folder: Path, classes: dict[str, type]) -> float:
-    """Reload the checkpoint and compare outputs.
-
-    Raises:
-        UnsupportedError: They are not equal.
-    """
+def _reload_difference(pruned: PrunedModel, folder: Path, auto: str, *, trust: bool) -> float:
+    """Reload the checkpoint and compare every output."""
     import torch
     import transformers
 
-    from pruning.inputs import allow_batches, dry_run_inputs, run
+    from pruning.inputs import allow_batches, dry_run_inputs, outputs
+    from pruning.surgery import largest_difference
 
-    auto = next(name for name, kind in classes.items() if kind is type(pruned.module))
     kept = next(pruned.module.parameters())
-    reloaded = getattr(transformers, auto).from_pretrained(folder, trust_remote_code=True, dtype=kept.dtype)
+    reloaded = getattr(transformers, auto).from_pretrained(folder, trust_remote_code=trust, dtype=kept.dtype)
     reloaded.to(kept.device).eval()
     for parameter in reloaded.parameters():
         parameter.data = parameter.data.clone()  # out of the mapped file, so that both lie in memory alike
     allow_batches(reloaded)
     inputs = dry_run_inputs(pruned.module)
     with torch.no_grad():
-        difference = float((run(reloaded, inputs) - run(pruned.module, inputs)).abs().max())
-    if difference != 0:
-        raise UnsupportedError(
-            f"the checkpoint does not give the same output after reloading (difference {difference:.1e})"
+        return largest_difference(outputs(reloaded, inputs), outputs(pruned.module, inputs))
+
+
+def summary(
+    model: LoadedModel, pruned: PrunedModel, written: Exported, story: Story
+) -> tuple[dict[str, Any], list[str]]:
+    """What was done, as JSON and as lines to read."""
+    before = model.anatomy.parameters
+    value: dict[str, Any] = {
+        "folder": str(written.folder),
+        "difference": pruned.difference,
+        "reload_difference": written.reload_difference,
+        "layout": pruned.layout,
+        "notes": list(pruned.notes),
+        "parameters": {"before": before, "after": pruned.parameters},
+        "size_bytes": written.size_bytes,
+        "auto_classes": list(written.auto_classes),
+        "ordinary": written.ordinary,
+        "mask": pruned.mask.to_json(),
+        "restored": [],
+    }
+    trust = "" if written.ordinary else ", trust_remote_code=True"
+    lines = [
+        f"{what_was_removed(model, pruned)} cut out: {before:,} parameters before, {pruned.parameters:,} after",
+        f"masked against pruned: largest difference {pruned.difference:.1e}",
+        f"written to {written.folder} and reloaded: difference {written.reload_difference:.1e}",
+        f"load it with {written.auto_classes[-1]}.from_pretrained(...{trust})",
+        *(f"note: {note}" for note in pruned.notes),
+    ]
+    if story.before is not None and story.after is not None:
+        pairs = {"before": story.before.metrics, "after": story.after.metrics}
+        value["metrics"] = {when: {n: asdict(m) for n, m in metrics.items()} for when, metrics in pairs.items()}
+        for name, new in story.after.metrics.items():
+            old = story.before.metrics[name]
+            lines.append(f"{name}: {old.value:.4g} before, {new.value:.4g} ({new.low:.4g} to {new.high:.4g}) after")
+    if written.onnx:
+        value["onnx"] = asdict(written.onnx) | {"path": str(written.onnx.path)}
+        lines.append(
+            f"{written.onnx.path.name}: onnxruntime against torch, largest difference {written.onnx.difference:.1e} "
+            f"({written.onnx.checked_shape})"
         )
-    return difference
+    return value, lines
 
 
 def _move(draft: Path, target: Path) -> None:

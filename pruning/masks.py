@@ -7,7 +7,7 @@ import binascii
 import json
 import re
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -189,6 +189,17 @@ class Mask:
             frozenset(NeuronId(*pair) for pair in neurons),
             frozenset(i for _, i in layers),
         )
+
+
+def whole_groups(mask: Mask, anatomy: Anatomy) -> Mask:
+    """The mask without the heads whose key-value group it does not remove whole: keys and values stay anyway."""
+    heads = set()
+    for site in anatomy.sites:
+        for group in site.groups:
+            members = {HeadId(site.index, head) for head in group}
+            if members <= mask.heads:
+                heads |= members
+    return replace(mask, heads=frozenset(heads))
 
 
 def _index(value: object) -> int:

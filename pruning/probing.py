@@ -19,8 +19,13 @@ from torch import Tensor, nn
 
 from pruning.anatomy import Anatomy, AttentionSite, Layer, MLPSite, Support
 from pruning.attention import AttentionCall, observed, on_this_thread
-from pruning.gating import Gates, gates_set, install
-from pruning.inputs import allow_batches, dry_run_inputs, run
+from pruning.errors import UnsupportedError
+from pruning.gating import Gates, Slot, gates_set, install
+from pruning.inputs import allow_batches, dry_run_inputs, outputs, run
+from pruning.linear import fan, is_linear
+from pruning.masks import HeadId
+from pruning.surgery.support import judge
+from pruning.wiring import Wiring, remember, trace
 
 PROJECTION_NAMES = (
     "o_proj", "out_proj", "out_lin", "dense", "c_proj", "wo", "Wo", "post_proj", "projection_layer", "attention_out",
@@ -31,17 +36,6 @@ COUNTED_TOKENS = 128
 UNMOVED = "setting its first unit to zero does not change the output"
 P = TypeVar("P", AttentionSite, MLPSite, Layer)
 NO_HEADS = "no attention heads were found: no module uses transformers' attention interface or looks like attention"
-
-
-def is_linear(module: nn.Module) -> bool:
-    weight = getattr(module, "weight", None)
-    return isinstance(weight, Tensor) and weight.dim() == 2 and not isinstance(module, nn.Embedding)
-
-
-def fan(module: nn.Module) -> tuple[int, int]:
-    """``(in_features, out_features)``; transformers' ``Conv1D`` keeps its weight transposed."""
-    rows, columns = module.weight.shape
-    return (rows, columns) if type(module).__name__ == "Conv1D" else (columns, rows)
 
 
 @dataclass
@@ -78,20 +72,34 @@ class _Trace:
 
 def find_sites(module: nn.Module) -> tuple[list[AttentionSite], list[str]]:
     """Every attention site in the order of the forward pass, and the paths of the linear layers that ran."""
-    trace = _Trace(module, {child: path for path, child in module.named_modules()})
-    watch = on_this_thread(trace.on_linear)
-    handles = [child.register_forward_pre_hook(watch) for child in trace.paths if is_linear(child)]
+    found = _Trace(module, {child: path for path, child in module.named_modules()})
+    watch = on_this_thread(found.on_linear)
+    handles = [child.register_forward_pre_hook(watch) for child in found.paths if is_linear(child)]
     try:
-        with observed(trace.on_attention), torch.no_grad():
+        with observed(found.on_attention), torch.no_grad():
             run(module, dry_run_inputs(module))
     finally:
         for handle in handles:
             handle.remove()
-    sites = list(trace.sites.values())
-    sites = [site if site.projection else _project_by_name(module, site) for site in sites]
-    if not sites:
-        sites = [site for path, child in module.named_modules() if (site := _site_by_name(module, path, child))]
-    return [replace(site, index=i) for i, site in enumerate(sites)], trace.linears
+    order = {path: i for i, path in enumerate(dict.fromkeys(found.linears))}
+    sites = [site if site.projection else _project_by_name(module, site) for site in found.sites.values()]
+    sites += _sites_by_name(module, sites, order)
+    sites.sort(key=lambda site: order.get(site.projection, len(order)))
+    return [replace(site, index=i) for i, site in enumerate(sites)], list(order)
+
+
+def _sites_by_name(module: nn.Module, known: list[AttentionSite], ran: dict[str, int]) -> list[AttentionSite]:
+    """Attention modules outside those already known, whose projection ran."""
+    taken = {site.projection for site in known}
+    found: list[AttentionSite] = []
+    for path, child in module.named_modules():
+        if any(f"{site.name}.".startswith(f"{path}.") or path.startswith(f"{site.name}.") for site in known):
+            continue
+        site = _site_by_name(module, path, child)
+        if site and site.projection in ran and site.projection not in taken:
+            taken.add(site.projection)
+            found.append(site)
+    return found
 
 
 def _project_by_name(module: nn.Module, site: AttentionSite) -> AttentionSite:
@@ -137,26 +145,51 @@ def _kind(path: str, module: nn.Module, model: nn.Module) -> str:
     return f"{tower} {'cross' if crosses else 'self'}"
 
 
-def find_layers(module: nn.Module, sites: list[AttentionSite], linears: list[str]) -> tuple[list[MLPSite], list[Layer]]:
-    """Residual layers are the entries of the list that holds a site; their FFN ends in a linear that narrows."""
+def find_layers(module: nn.Module, sites: list[AttentionSite], linears: list[str]) -> dict[str, list[str]]:
+    """The residual layers, in the order in which they run, and in each the linear layers that may end an FFN block.
+
+    Layers are the entries of the lists that hold a site, those without attention included.
+    """
     lists = [path for path, child in module.named_modules() if isinstance(child, nn.ModuleList)]
+    owners = {name.rpartition(".")[0] for site in sites if (name := _layer_of(site, lists, linears))}
+    widths = {fan(module.get_submodule(site.projection))[1] for site in sites}
+    attention = tuple(site.name + "." for site in sites)
+    projections = {site.projection for site in sites}
+    layers: dict[str, list[str]] = {}
+    for path in linears:
+        owner = max((o for o in owners if path.startswith(o + ".")), key=len, default=None)
+        if owner is None:
+            continue
+        inside = layers.setdefault(f"{owner}.{path[len(owner) + 1 :].partition('.')[0]}", [])
+        is_down = path not in projections and not path.startswith(attention)
+        if is_down and fan(module.get_submodule(path))[1] in widths:
+            inside.append(path)
+    return layers
+
+
+def assemble(
+    module: nn.Module, sites: list[AttentionSite], layers: dict[str, list[str]], wiring: Wiring
+) -> tuple[list[MLPSite], list[Layer]]:
+    """Blocks are the candidates whose neurons the wiring tells apart, or else the only one that narrows its input."""
     blocks: list[MLPSite] = []
-    layers: list[Layer] = []
-    for site in sites:
-        name = _layer_of(site, lists, linears)
-        if not name:
-            continue
-        if layers and layers[-1].name == name:
-            layers[-1] = replace(layers[-1], sites=(*layers[-1].sites, site.index))
-            continue
-        inside = [p for p in dict.fromkeys(linears) if p.startswith(name + ".")]
-        found = _down_projection(module, inside, sites, name)
-        own: tuple[int, ...] = ()
-        if found:
-            blocks.append(MLPSite(len(blocks), found.rpartition(".")[0], found, fan(module.get_submodule(found))[0]))
-            own = (blocks[-1].index,)
-        layers.append(Layer(len(layers), name, (site.index,), own))
-    return blocks, layers
+    found: list[Layer] = []
+    for name, candidates in layers.items():
+        downs = [path for path in candidates if path in wiring.blocks]
+        narrowing = [path for path in candidates if _narrows(module, path)]
+        if not downs and len(narrowing) == 1:
+            downs = narrowing
+        own = []
+        for path in downs:
+            own.append(len(blocks))
+            blocks.append(MLPSite(len(blocks), path.rpartition(".")[0], path, fan(module.get_submodule(path))[0]))
+        inside = tuple(site.index for site in sites if site.projection.startswith(name + "."))
+        found.append(Layer(len(found), name, inside, tuple(own)))
+    return blocks, found
+
+
+def _narrows(module: nn.Module, path: str) -> bool:
+    inputs, outputs = fan(module.get_submodule(path))
+    return inputs > outputs
 
 
 def _layer_of(site: AttentionSite, lists: list[str], linears: list[str]) -> str | None:
@@ -169,51 +202,72 @@ def _layer_of(site: AttentionSite, lists: list[str], linears: list[str]) -> str 
     return None
 
 
-def _down_projection(module: nn.Module, inside: list[str], sites: list[AttentionSite], layer: str) -> str | None:
-    """The one linear layer outside attention that narrows a wider hidden layer; ``None`` where it is not just one."""
-    projections = {site.projection for site in sites}
-    attention = tuple(site.name + "." for site in sites if site.name.startswith(layer + "."))
-    width = next(fan(module.get_submodule(p))[1] for p in sorted(projections) if p.startswith(layer + "."))
-    found = []
-    for path in inside:
-        inputs, outputs = fan(module.get_submodule(path))
-        if path not in projections and not path.startswith(attention) and inputs > outputs == width:
-            found.append(path)
-    return found[0] if len(found) == 1 else None
-
-
 def self_test(module: nn.Module, anatomy: Anatomy) -> Anatomy:
-    """Set the support level of each part by what gating it really does."""
+    """Set the support level of each part by what gating it really does: ``gate`` or ``none``."""
     installation = install(module, anatomy)
     slots = [*installation.sites, *installation.blocks, *installation.layers]
+    device = next(module.parameters()).device
     with torch.no_grad():
         one = dry_run_inputs(module)
-        plain = run(module, one)
-        many = {name: value.expand(len(slots) + 1, *value.shape[1:]).contiguous() for name, value in one.items()}
-        gates: dict = {}
-        for row, slot in enumerate(slots, start=1):
-            gates[slot] = torch.ones(len(slots) + 1, slot.units, device=plain.device)
-            gates[slot][row, ::2] = 0.0  # many units: a single neuron may well be silent on these few tokens
-        with gates_set({slot: torch.ones(slot.units, device=plain.device) for slot in slots}):
-            if not torch.equal(run(module, one), plain):
-                return _without_support(anatomy, "gates of one change the output")
-        with gates_set(gates):
-            rows = run(module, many)
-        alone = _run_alone(module, one, {slots[0]: gates[slots[0]][1]})
-    if not _close(rows[1], alone[0]):
-        return _without_support(anatomy, "the batch is not the first dimension inside this model")
-    moved = [bool((rows[i] != rows[0]).any()) for i in range(1, len(slots) + 1)]
+        plain = outputs(module, one)
+        ones = {slot: torch.ones(slot.units, device=device) for slot in slots}
+        if _differ(_run_with(module, one, ones), plain):
+            return _without_support(anatomy, "gates of one change the output")
+        moved = _moved_together(module, slots, plain)
+        if moved is None:  # windows, packed patches, contrastive logits: the batch is not simply the first dimension
+            moved = [_differ(_run_with(module, one, {slot: _every_other(slot, device)}), plain) for slot in slots]
+            anatomy = replace(anatomy, per_example=False)
     return _with_support(anatomy, moved)
 
 
-def _run_alone(module: nn.Module, inputs: dict[str, Tensor], gates: Gates) -> Tensor:
+def _moved_together(module: nn.Module, slots: list[Slot], plain: dict[str, Tensor]) -> list[bool] | None:
+    """Which slots move the output, by one batch with a row for each; ``None`` where rows do not stay apart."""
+    rows, device = len(slots) + 1, next(module.parameters()).device
+    gates: dict[Slot, Tensor] = {}
+    for row, slot in enumerate(slots, start=1):
+        gates[slot] = torch.ones(rows, slot.units, device=device)
+        gates[slot][row] = _every_other(slot, device)
+    one, many = dry_run_inputs(module), dry_run_inputs(module, batch=rows)
+    if any(many[name].shape[0] != rows * value.shape[0] for name, value in one.items() if value.dim()):
+        return None
+    try:
+        found = _run_with(module, many, gates)
+        alone = _run_with(module, one, {slots[0]: gates[slots[0]][1]})
+    except (RuntimeError, ValueError, IndexError, UnsupportedError):
+        return None
+    if any(name not in found or len(found[name]) != rows * len(value) for name, value in plain.items()):
+        return None
+    if not all(
+        _close(found[n][0], plain[n][0]) and _close(found[n][1], alone[n][0]) for n in plain if len(plain[n]) == 1
+    ):
+        return None
+    parts = {name: value.view(rows, -1) for name, value in found.items() if name in plain}
+    return [any(bool((part[i] != part[0]).any()) for part in parts.values()) for i in range(1, rows)]
+
+
+def _every_other(slot: Slot, device: torch.device) -> Tensor:
+    """Half of the units at zero: a single neuron may well be silent on these few tokens."""
+    gate = torch.ones(slot.units, device=device)
+    gate[::2] = 0.0
+    return gate
+
+
+def _run_with(module: nn.Module, inputs: dict[str, Tensor], gates: Gates) -> dict[str, Tensor]:
     with gates_set(gates):
-        return run(module, inputs)
+        return outputs(module, inputs)
+
+
+def _differ(found: dict[str, Tensor], plain: dict[str, Tensor]) -> bool:
+    return any(not torch.equal(found[name].nan_to_num(), value.nan_to_num()) for name, value in plain.items())
 
 
 def _close(a: Tensor, b: Tensor) -> bool:
     scale = 1e-4 if a.dtype == torch.float32 else 5e-2
-    return bool((a - b).abs().max() <= scale * max(1.0, float(b.abs().max())))
+    a, b = a.nan_to_num(), b.nan_to_num()
+    return not a.numel() or bool((a - b).abs().max() <= scale * max(1.0, float(b.abs().max())))
+
+
+FAILURES = (TypeError, ValueError, RuntimeError, AttributeError, IndexError, KeyError, AssertionError, UnsupportedError)
 
 
 def _without_support(anatomy: Anatomy, reason: str) -> Anatomy:
@@ -240,22 +294,55 @@ def _with_support(anatomy: Anatomy, moved: list[bool]) -> Anatomy:
 def describe_module(module: nn.Module) -> Anatomy:
     """Find every attention site, feed-forward block and layer of a transformers model, and test that each can be gated.
 
-    The model runs four times on a few tokens (or one image) made from its configuration, and once more to count MACs.
+    The model runs a few times on a few tokens (or one image) made from its configuration, and once more to count MACs.
     """
     allow_batches(module)
     parameters = sum(p.numel() for p in module.parameters())
     try:
         sites, linears = find_sites(module)
         macs, counted = count_macs(module)
-    except (TypeError, ValueError, RuntimeError, AttributeError, IndexError, KeyError) as error:
+    except FAILURES as error:
         reason = f"the dry run failed with {type(error).__name__}: {str(error).splitlines()[0] if str(error) else ''}"
         return Anatomy((), (), (), parameters, 0, "not measured", "none", reason)
     usable = [site for site in sites if site.projection]
+    lost = [site.name for site in sites if not site.projection]
     if not usable:
-        return Anatomy(tuple(sites), (), (), parameters, macs, counted, "none", NO_HEADS)
+        reason = f"{lost[0]}: {sites[0].reason}" if lost else NO_HEADS
+        return Anatomy(tuple(sites), (), (), parameters, macs, counted, "none", reason)
     usable = [replace(site, index=i) for i, site in enumerate(usable)]
-    blocks, layers = find_layers(module, usable, linears)
-    return self_test(module, Anatomy(tuple(usable), tuple(blocks), tuple(layers), parameters, macs, counted, "gate"))
+    layers = find_layers(module, usable, linears)
+    wiring, reason = _wire(module, usable, layers)
+    usable = [_grouped(site, wiring) for site in usable]
+    blocks, found = assemble(module, usable, layers, wiring)
+    anatomy = Anatomy(tuple(usable), tuple(blocks), tuple(found), parameters, macs, counted, "gate")
+    anatomy = self_test(module, anatomy)
+    if lost:
+        anatomy = replace(anatomy, reason=f"no projection was found for {', '.join(lost)}")
+    return judge(module, anatomy, wiring, reason)
+
+
+def _wire(module: nn.Module, sites: list[AttentionSite], layers: dict[str, list[str]]) -> tuple[Wiring, str]:
+    try:
+        wiring = trace(module, sites, [path for inside in layers.values() for path in inside])
+    except FAILURES as error:
+        return (
+            Wiring(),
+            f"derivatives cannot be taken: {str(error).splitlines()[0] if str(error) else type(error).__name__}",
+        )
+    remember(module, wiring)
+    return wiring, ""
+
+
+def _grouped(site: AttentionSite, wiring: Wiring) -> AttentionSite:
+    """The site with the key-value heads that its weights have; some models repeat them before they attend."""
+    shared = {s.owners for s in wiring.heads if len(s.owners) > 1 and all(o.site == site.index for o in s.owners)}
+    for count in range(site.heads - 1, 0, -1):
+        if site.heads % count:
+            continue
+        groups = {frozenset(HeadId(site.index, h) for h in g) for g in replace(site, kv_heads=count).groups}
+        if groups <= shared and count < site.kv_heads and count > 1:
+            return replace(site, kv_heads=count)
+    return site
 
 
 def count_macs(module: nn.Module, tokens: int = COUNTED_TOKENS) -> tuple[int, str]:

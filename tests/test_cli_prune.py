@@ -56,9 +56,14 @@ def test_it_needs_no_tokenizer_and_reads_a_plan(run: Any, tmp_path: Path) -> Non
 
 def test_heads_of_a_group_that_stays_are_named(run: Any, tmp_path: Path) -> None:
     big = save("llama", tmp_path / "big")
-    status, out, _ = run("prune", big, "--heads", "0:0,0:1,1:0", "-o", tmp_path / "small", "--json", "-")
+    command = ("prune", big, "--heads", "0:0,0:1,1:0", "--json", "-", "-o")
+    status, out, _ = run(*command, tmp_path / "whole", "--whole-groups")
     assert status == 0
     assert json.loads(out)["restored"] == [[1, 0]]
+    status, out, _ = run(*command, tmp_path / "exact")
+    assert status == 0
+    assert json.loads(out)["mask"]["heads"] == [[0, 0], [0, 1], [1, 0]]
+    assert "part of a key-value group" in json.loads(out)["notes"][0]
 
 
 @pytest.mark.parametrize(
@@ -80,9 +85,11 @@ def test_bad_input_is_one_line_and_writes_nothing(run: Any, tmp_path: Path, argu
 
 
 def test_what_cannot_be_cut_is_said_in_one_line(run: Any, tmp_path: Path) -> None:
-    big = save("bloom-lm", tmp_path / "big")
-    status, _, error = run("prune", big, "--heads", "0:1", "-o", tmp_path / "small")
+    big = save("t5", tmp_path / "big")
+    mask = tmp_path / "mask.json"
+    mask.write_text(json.dumps({"version": 1, "layers": [0]}))  # it computes the position bias of all layers
+    status, _, error = run("prune", big, "--mask", mask, "-o", tmp_path / "small")
     assert status == 2
     assert len(error) == 1
-    assert "cannot be told apart" in error[0]
+    assert "cannot be cut" in error[0]
     assert not (tmp_path / "small").exists()

@@ -11,10 +11,11 @@ import pytest
 import torch
 
 from pruning import Mask, PruningError, UnsupportedError, export_checkpoint, prune
-from pruning.export import auto_classes, recipe_of
+from pruning.export import auto_classes
 from pruning.models import LoadedModel, ModelSpec, file_sha256, load_model, wrap_model
-from tests.families import FAMILIES, inputs_of, logits_of, model_of, save
-from tests.laws.test_surgery import CUT, groups_mask
+from pruning.recipe import recipe_of
+from tests.families import FAMILIES, NAMES, inputs_of, logits_of, model_of, save
+from tests.laws.test_surgery import MASKS, groups_mask
 
 RELOAD = """
 import sys, torch, transformers
@@ -80,11 +81,12 @@ def test_half_precision_survives(tmp_path: Path) -> None:
     assert reloaded(tmp_path / "small", auto, "bert", expected, dtype) == [0, 0]
 
 
-@pytest.mark.parametrize("name", CUT)
-def test_every_family_that_can_be_cut_can_be_taken_away(name: str, tmp_path: Path) -> None:
-    written = export_checkpoint(model_of(name), prune(model_of(name), groups_mask(name)), tmp_path / "small")
+@pytest.mark.parametrize("what", ["heads", "neurons", "layers", "everything"])
+@pytest.mark.parametrize("name", NAMES)
+def test_every_family_can_be_taken_away(name: str, what: str, tmp_path: Path) -> None:
+    written = export_checkpoint(model_of(name), prune(model_of(name), MASKS[what](name)), tmp_path / "small")
     assert written.reload_difference == 0
-    assert "AutoModel" in written.auto_classes
+    assert "AutoModel" in written.auto_classes or written.ordinary
 
 
 def test_the_folder_says_what_was_done(tmp_path: Path) -> None:
@@ -140,7 +142,7 @@ def test_an_interrupted_export_leaves_nothing(
     def fail(*_: object) -> float:
         raise error
 
-    monkeypatch.setattr("pruning.export._reload_difference", fail)
+    monkeypatch.setattr("pruning.export._write_papers", fail)
     with pytest.raises((PruningError, KeyboardInterrupt)):
         export_checkpoint(model_of("bert"), prune(model_of("bert"), groups_mask("bert")), tmp_path / "small")
     assert not list(tmp_path.iterdir())
@@ -148,10 +150,11 @@ def test_an_interrupted_export_leaves_nothing(
 
 def test_the_recipe_names_only_what_changed() -> None:
     original = FAMILIES["bert"].build()
-    assert recipe_of(original, original) == {"version": 1, "shapes": {}, "attributes": {}}
-    recipe = recipe_of(original, prune(model_of("bert"), Mask.parse_heads("0:1")).module)
-    assert {path.rpartition(".")[2] for path in recipe["shapes"]} == {"query", "key", "value", "dense"}
-    assert all("layer.0." in path for path in (*recipe["shapes"], *recipe["attributes"]))
+    empty = {part: {} for part in ("build", "removed_layers", "attributes", "configs", "padded", "gathered")}
+    assert recipe_of(original, prune(model_of("bert"), Mask())) == {"version": 1, "parameters": {}, **empty}
+    recipe = recipe_of(original, prune(model_of("bert"), Mask.parse_heads("0:1")))
+    assert {path.split(".")[-2] for path in recipe["parameters"]} == {"query", "key", "value", "dense"}
+    assert all("layer.0." in path for path in (*recipe["parameters"], *recipe["attributes"]))
 
 
 def test_auto_classes_name_the_inner_model_too() -> None:

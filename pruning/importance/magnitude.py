@@ -13,6 +13,7 @@ import numpy as np
 
 from pruning.importance.base import Criterion, register
 from pruning.importance.context import ScoringContext
+from pruning.masks import HeadId
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -45,15 +46,16 @@ class Magnitude(Criterion):
     def __call__(self, context: ScoringContext) -> np.ndarray:
         from pruning.wiring import find_wiring
 
-        module = context.model.module
+        module, wiring = context.model.module, find_wiring(context.model)
         norms = []
-        for done, (site, wires) in enumerate(zip(context.model.anatomy.sites, find_wiring(context.model), strict=True)):
+        for done, site in enumerate(context.model.anatomy.sites):
             output = _rows_by_input(module.get_submodule(site.projection)).view(site.heads, -1)
             for head in range(site.heads):
-                group = head // (site.heads // site.kv_heads)
                 slices = [output[head]]
-                for path, rows in [*wires.query[head], *wires.key[group], *wires.value[group]]:
-                    slices.append(_rows_by_output(module.get_submodule(path))[list(rows)].flatten())
+                for strand in wiring.of(HeadId(site.index, head)):
+                    if strand.dim is None:
+                        weights = _rows_by_output(module.get_submodule(strand.path))
+                        slices.append(weights[list(strand.rows)].flatten())
                 norms.append(sum(float(part.double().square().sum()) for part in slices) ** 0.5)
             context.progress(done + 1, len(context.model.anatomy.sites))
         return np.array(norms)

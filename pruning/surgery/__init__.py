@@ -2,24 +2,29 @@
 
 from __future__ import annotations
 
-import copy
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import torch
 from torch import nn
 
+from pruning.anatomy import Anatomy
+from pruning.copying import twin_of, with_own_weights
 from pruning.errors import UnsupportedError
-from pruning.gating import Slot, gated
-from pruning.inputs import dry_run_inputs, run
-from pruning.masks import Mask
-from pruning.surgery.heads import cut_heads, whole_groups
-from pruning.wiring import find_wiring
+from pruning.gating import gates_set, install, mask_gates
+from pruning.inputs import dry_run_inputs, outputs
+from pruning.masks import HeadId, Mask
+from pruning.surgery.heads import LAYOUTS, Layout, cut_heads
+from pruning.surgery.layers import cut_layers, removed_by_list
+from pruning.surgery.neurons import cut_neurons
+from pruning.wiring import Wiring, find_wiring
 
 if TYPE_CHECKING:
     from pruning.models import LoadedModel
 
 TOLERANCE = {torch.float32: 1e-5, torch.bfloat16: 5e-2, torch.float16: 5e-3}  # of the largest output
+CHECKED_TOKENS = 11  # not the length at which the wiring was found
+FAILURES = (RuntimeError, ValueError, IndexError, TypeError, AttributeError, KeyError, AssertionError)
 
 
 @dataclass(frozen=True, eq=False)
@@ -27,70 +32,116 @@ class PrunedModel:
     """A smaller copy of a model.
 
     Attributes:
-        mask: What was really removed, in the coordinates of the original.
+        mask: What was removed, in the coordinates of the original.
         parameters: Of the copy.
-        difference: Largest difference between the masked original's output and the copy's, relative to the largest
+        difference: Largest difference between the masked original's outputs and the copy's, relative to the largest
             output where that is above one.
+        layout: ``compact`` where dead heads are no longer computed in any form, ``padded`` where their weights are gone
+            and zeros stand in their places.
+        removed_layers: Path of each list that lost layers, and the indices that went.
+        notes: What the user should know about this cut, in sentences.
     """
 
     module: nn.Module
     mask: Mask
     parameters: int
     difference: float
+    layout: Layout = "compact"
+    removed_layers: dict[str, list[int]] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
 
 
 def prune(model: LoadedModel, mask: Mask) -> PrunedModel:
-    """Cut the masked heads out of a copy of the model.
+    """Cut the masked heads, neurons and layers out of a copy of the model.
 
-    Under grouped-query attention only whole groups can go: heads of a group that is not removed whole stay. The copy is
-    run beside the masked original on inputs made from the configuration; they must agree.
+    The copy is run beside the masked original on inputs made from the configuration; they must agree.
+
+    Under grouped-query attention a key and value go when all heads that share them go. A mask may cut inside a group,
+    too: then the query and output weights of the dead heads go, and their attention is still computed, on zeros.
 
     Raises:
         MaskError: The mask does not fit the model.
-        UnsupportedError: Neurons or layers are masked, the weights of single heads cannot be told apart, or the copy
-            does not do what the masked model does.
+        UnsupportedError: The weights of single heads cannot be told apart, or no way to cut gives the masked model's
+            output.
     """
     mask.check(model.anatomy)
-    if mask.neurons or mask.layers:
-        raise UnsupportedError("only heads can be cut out so far, not neurons or layers")
-    wiring = find_wiring(model)
-    mask = whole_groups(mask, model.anatomy)
-    module = _copy_without_gates(model.module)
-    cut_heads(module, model.anatomy, wiring, mask)
-    difference = _difference(model, mask, module)
-    return PrunedModel(module, mask, sum(p.numel() for p in module.parameters()), difference)
+    wiring = find_wiring(model) if mask.heads or mask.neurons else Wiring()
+    twin, layout, difference = cut(model.module, model.anatomy, wiring, mask)
+    module = with_own_weights(twin)
+    removed = removed_by_list(model.anatomy, mask.layers)
+    parameters = sum(p.numel() for p in module.parameters())
+    return PrunedModel(module, mask, parameters, difference, layout, removed, _notes(model.anatomy, mask, layout))
 
 
-def _copy_without_gates(module: nn.Module) -> nn.Module:
-    """A deep copy, without the hooks that gate the original."""
-    twin = copy.deepcopy(module)
-    for child in twin.modules():
-        for hooks in (child._forward_pre_hooks, child._forward_hooks):
-            ours = [key for key, hook in hooks.items() if isinstance(getattr(hook, "__self__", hook), Slot)]
-            for key in ours:
-                del hooks[key]
-                child._forward_hooks_with_kwargs.pop(key, None)
-    return twin
-
-
-def _difference(model: LoadedModel, mask: Mask, module: nn.Module) -> float:
-    """Masked original against copy, on the dry run's inputs.
+def cut(module: nn.Module, anatomy: Anatomy, wiring: Wiring, mask: Mask) -> tuple[nn.Module, Layout, float]:
+    """A smaller twin that shares the uncut weights with ``module``, how it was cut, and its difference.
 
     Raises:
-        UnsupportedError: They differ by more than rounding, or the copy does not run.
+        UnsupportedError: No layout gives the masked model's output.
     """
-    inputs = dry_run_inputs(module)
-    with torch.no_grad():
-        with gated(model, mask) as original:
-            expected = run(original, inputs).float()
+    inputs = dry_run_inputs(module, CHECKED_TOKENS)
+    gates = mask_gates(install(module, anatomy), anatomy, mask, next(module.parameters()).device)
+    with torch.no_grad(), gates_set(gates):
+        expected = outputs(module, inputs)
+    reason = ""
+    for layout in LAYOUTS:
+        twin = twin_of(module)
         try:
-            found = run(module, inputs).float()
-        except (RuntimeError, ValueError, IndexError) as error:
-            raise UnsupportedError(f"{type(module).__name__} does not run with fewer heads: {error}") from error
-    difference = float((found - expected).abs().max()) / max(1.0, float(expected.abs().max()))
-    if not difference <= TOLERANCE.get(next(module.parameters()).dtype, 1e-5):
-        raise UnsupportedError(
-            f"cutting heads out of {type(module).__name__} changes its output by {difference:.1e} against the masked "
-            "model: this architecture needs more than the general rule"
+            with torch.no_grad():
+                _cut_all(twin, anatomy, wiring, mask, layout)
+                difference = largest_difference(outputs(twin, inputs), expected)
+        except FAILURES as error:
+            reason = reason or f"it does not run afterwards ({_first_line(error)})"
+            continue
+        if difference <= TOLERANCE.get(next(module.parameters()).dtype, 1e-5):
+            return twin, layout, difference
+        reason = f"its output differs by {difference:.1e} from the masked model's"
+    raise UnsupportedError(f"{type(module).__name__} cannot be cut like this: {reason}")
+
+
+def _cut_all(twin: nn.Module, anatomy: Anatomy, wiring: Wiring, mask: Mask, layout: Layout) -> None:
+    """Heads and neurons first, by the paths of the original; those of layers that go anyway are left alone."""
+    sites = {site for layer in mask.layers for site in anatomy.layers[layer].sites}
+    blocks = {block for layer in mask.layers for block in anatomy.layers[layer].blocks}
+    cut_heads(twin, anatomy, wiring, {h for h in mask.heads if h.site not in sites}, layout)
+    cut_neurons(twin, anatomy, wiring, {n for n in mask.neurons if n.block not in blocks}, layout)
+    cut_layers(twin, removed_by_list(anatomy, mask.layers))
+
+
+def largest_difference(found: dict[str, torch.Tensor], expected: dict[str, torch.Tensor]) -> float:
+    """Over all outputs that both have; each relative to its largest value where that is above one."""
+    worst = 0.0
+    for name, value in expected.items():
+        if name not in found or found[name].shape != value.shape:
+            raise ValueError(f"the output {name} is missing or has another shape")
+        if value.numel():
+            a, b = found[name].float(), value.float()
+            both = torch.isfinite(a) & torch.isfinite(b)  # masked logits are minus infinity in both
+            if not torch.equal(a[~both].nan_to_num(), b[~both].nan_to_num()):
+                return float("inf")
+            scale = max(1.0, float(b[both].abs().max())) if both.any() else 1.0
+            worst = max(worst, float((a[both] - b[both]).abs().max()) / scale if both.any() else 0.0)
+    return worst
+
+
+def _notes(anatomy: Anatomy, mask: Mask, layout: Layout) -> tuple[str, ...]:
+    notes = []
+    if layout == "padded" and mask.heads:
+        notes.append(
+            "the weights of the heads are gone, but zeros stand in their places: their attention is still computed"
         )
-    return difference
+    split = [site for site in anatomy.sites if any(0 < len(_gone(mask, site.index, g)) < len(g) for g in site.groups)]
+    if split and layout != "padded":
+        notes.append(
+            f"{len(split)} site(s) lose part of a key-value group: the shared key and value stay, and the attention of "
+            "the removed heads is still computed, on zeros"
+        )
+    return tuple(notes)
+
+
+def _gone(mask: Mask, site: int, heads: tuple[int, ...]) -> list[int]:
+    return [head for head in heads if HeadId(site, head) in mask.heads]
+
+
+def _first_line(error: BaseException) -> str:
+    return (str(error) or type(error).__name__).splitlines()[0][:160]

@@ -1,4 +1,4 @@
-"""Masked equals pruned: cutting heads out gives what the mask gave, for every family, on inputs of the test's own.
+"""Masked equals pruned: cutting gives what the mask gave, for every family, on inputs of the test's own.
 
 Both run the same sums in another order, in float32, on outputs of at most 5: the design allows 1e-5.
 """
@@ -12,32 +12,50 @@ import torch
 
 from pruning import Mask, UnsupportedError, count_cost, gated, prune
 from pruning.gating import Slot
-from pruning.masks import HeadId
-from pruning.surgery.heads import whole_groups
-from tests.families import NAMES, inputs_of, logits_of, model_of
+from pruning.masks import HeadId, NeuronId
+from tests.families import FAMILIES, NAMES, inputs_of, logits_of, model_of
 
 TOLERANCE = 1e-5
-# Families whose heads cannot be cut by the general rule; cutting must refuse them and say why.
-REFUSED = {
-    "deberta-v2": "cannot be told apart",
-    "bloom-lm": "cannot be told apart",
-    "swin": "does not run with fewer heads",
-    "phi3-lm": "does not run with fewer heads",
-    "t5": "does not run with fewer heads",
-    "t5-generation": "does not run with fewer heads",
-}
-CUT = [name for name in NAMES if name not in REFUSED]
+# Where heads vanish only in part: the layers hand out zeros in their places.
+PADDED = {"bloom-lm", "t5", "t5-generation"}
+# The first layer computes the position bias of all layers: it cannot go.
+NEEDED_LAYERS = {"t5": {0, 2}, "t5-generation": {0, 2}}
+GROUPED = [name for name in NAMES if any(s.heads != s.kv_heads for s in model_of(name).anatomy.sites)]
 
 
 def groups_mask(name: str, seed: int = 0) -> Mask:
     """Whole key-value groups, an uneven number of them in each site, but never all of a site."""
     chosen: set[HeadId] = set()
     for site in model_of(name).anatomy.sites:
-        size = site.heads // site.kv_heads
         count = 1 + (site.index + seed) % max(1, site.kv_heads - 1)
-        for group in random.Random(seed + site.index).sample(range(site.kv_heads), count):
-            chosen |= {HeadId(site.index, group * size + i) for i in range(size)}
+        for group in random.Random(seed + site.index).sample(site.groups, count):
+            chosen |= {HeadId(site.index, head) for head in group}
     return Mask(frozenset(chosen))
+
+
+def neurons_mask(name: str, seed: int = 0) -> Mask:
+    """An uneven number of neurons in each block."""
+    chosen: set[NeuronId] = set()
+    for block in model_of(name).anatomy.blocks:
+        count = block.neurons // (2 + (block.index + seed) % 3)
+        picked = random.Random(seed + block.index).sample(range(block.neurons), count)
+        chosen |= {NeuronId(block.index, neuron) for neuron in picked}
+    return Mask(neurons=frozenset(chosen))
+
+
+def layers_mask(name: str) -> Mask:
+    """The last layer that can go."""
+    layers = [layer.index for layer in model_of(name).anatomy.layers if layer.support == "prune"]
+    return Mask(layers=frozenset(layers[-1:]))
+
+
+MASKS = {
+    "heads": groups_mask,
+    "other heads": lambda name: groups_mask(name, 1),
+    "neurons": neurons_mask,
+    "layers": layers_mask,
+    "everything": lambda name: groups_mask(name) | neurons_mask(name) | layers_mask(name),
+}
 
 
 def distance(name: str, mask: Mask, module: torch.nn.Module, **size: int) -> float:
@@ -48,67 +66,107 @@ def distance(name: str, mask: Mask, module: torch.nn.Module, **size: int) -> flo
         return float((logits_of(module, inputs) - expected).abs().max())
 
 
-@pytest.mark.parametrize("seed", [0, 1])
-@pytest.mark.parametrize("name", CUT)
-def test_masked_equals_pruned(name: str, seed: int) -> None:
-    mask = groups_mask(name, seed)
+@pytest.mark.parametrize("what", MASKS)
+@pytest.mark.parametrize("name", NAMES)
+def test_masked_equals_pruned(name: str, what: str) -> None:
+    mask = MASKS[what](name)
     found = prune(model_of(name), mask)
     assert found.mask == mask
     assert found.difference <= TOLERANCE
     assert distance(name, mask, found.module, rows=4, length=9) <= TOLERANCE
 
 
-@pytest.mark.parametrize("name", CUT)
-def test_the_weights_are_gone_and_the_count_was_right(name: str) -> None:
-    model, mask = model_of(name), groups_mask(name)
+@pytest.mark.parametrize("what", MASKS)
+@pytest.mark.parametrize("name", NAMES)
+def test_the_weights_are_gone_and_the_count_was_right(name: str, what: str) -> None:
+    model, mask = model_of(name), MASKS[what](name)
     found = prune(model, mask)
     assert found.parameters == sum(p.numel() for p in found.module.parameters())
     assert found.parameters == count_cost(model).after(mask).parameters < model.anatomy.parameters
 
 
-@pytest.mark.parametrize("name", CUT)
+@pytest.mark.parametrize("name", NAMES)
+def test_every_part_says_how_far_it_can_be_taken(name: str) -> None:
+    anatomy = model_of(name).anatomy
+    assert anatomy.support == "prune", anatomy.reason
+    assert {site.support for site in anatomy.sites} == {block.support for block in anatomy.blocks} == {"prune"}
+    assert {layer.index for layer in anatomy.layers if layer.support != "prune"} == NEEDED_LAYERS.get(name, set())
+    assert all(layer.reason for layer in anatomy.layers if layer.support != "prune")
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_dead_heads_vanish_wherever_the_architecture_lets_them(name: str) -> None:
+    assert (prune(model_of(name), groups_mask(name)).layout == "padded") == (name in PADDED)
+
+
+@pytest.mark.parametrize("name", NAMES)
 def test_a_site_that_loses_every_head_still_works(name: str) -> None:
-    mask = Mask(frozenset(HeadId(0, head) for head in range(model_of(name).anatomy.sites[0].heads)))
-    found = prune(model_of(name), mask)
+    model = model_of(name)
+    mask = Mask(frozenset(HeadId(0, head) for head in range(model.anatomy.sites[0].heads)))
+    found = prune(model, mask)
     assert distance(name, mask, found.module) <= TOLERANCE
+    assert found.module.get_submodule(model.anatomy.sites[0].projection).weight.numel() == 0
 
 
-@pytest.mark.parametrize("name", CUT)
-def test_the_original_is_untouched_and_the_copy_has_no_gates(name: str) -> None:
+@pytest.mark.parametrize("name", NAMES)
+def test_a_block_that_loses_every_neuron_still_works(name: str) -> None:
+    model = model_of(name)
+    mask = Mask(neurons=frozenset(NeuronId(0, i) for i in range(model.anatomy.blocks[0].neurons)))
+    found = prune(model, mask)
+    assert distance(name, mask, found.module) <= TOLERANCE
+    assert found.module.get_submodule(model.anatomy.blocks[0].projection).weight.numel() == 0
+
+
+@pytest.mark.parametrize("name", GROUPED)
+def test_a_mask_may_cut_inside_a_group_and_hears_what_it_costs(name: str) -> None:
+    model = model_of(name)
+    mask = Mask(frozenset({HeadId(0, 1), *(HeadId(1, h) for h in (0, 1, 2))}))
+    found = prune(model, mask)
+    assert found.mask == mask
+    assert distance(name, mask, found.module) <= TOLERANCE
+    assert "part of a key-value group" in " ".join(found.notes)
+    assert found.parameters == count_cost(model).after(mask).parameters
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_the_original_is_untouched_and_the_copy_stands_alone(name: str) -> None:
     model, inputs = model_of(name), inputs_of(name)
     before = logits_of(model.module, inputs)
     found = prune(model, groups_mask(name))
-    assert torch.equal(logits_of(model.module, inputs), before)
     hooks = [h for m in found.module.modules() for h in (*m._forward_pre_hooks.values(), *m._forward_hooks.values())]
     assert not [hook for hook in hooks if isinstance(getattr(hook, "__self__", hook), Slot)]
     with gated(model, groups_mask(name, seed=1)):
         assert float((logits_of(found.module, inputs) - logits_of(found.module, inputs)).abs().max()) == 0
-
-
-@pytest.mark.parametrize(("name", "reason"), REFUSED.items())
-def test_what_the_general_rule_cannot_cut_is_refused(name: str, reason: str) -> None:
-    with pytest.raises(UnsupportedError, match=reason):
-        prune(model_of(name), groups_mask(name))
-
-
-def test_heads_of_a_group_that_stays_are_restored() -> None:
-    anatomy = model_of("llama").anatomy
-    site = anatomy.sites[0]
-    size = site.heads // site.kv_heads
-    assert size > 1, "this family has groups"
-    part = Mask(frozenset(HeadId(0, head) for head in range(size + 1)))
-    assert whole_groups(part, anatomy).heads == {HeadId(0, head) for head in range(size)}
-
-
-def test_neurons_and_layers_are_refused_by_name() -> None:
-    with pytest.raises(UnsupportedError, match="only heads"):
-        prune(model_of("bert"), Mask(layers=frozenset({0})))
+    with torch.no_grad():
+        for parameter in found.module.parameters():
+            parameter.zero_()
+    assert torch.equal(logits_of(model.module, inputs), before)
 
 
 @pytest.mark.parametrize("implementation", ["eager", "sdpa"])
-@pytest.mark.parametrize("name", ["bert", "gpt2", "llama"])
+@pytest.mark.parametrize("name", ["bert", "gpt2", "llama", "t5", "swin"])
 def test_it_holds_under_every_attention_implementation(name: str, implementation: str) -> None:
     mask = groups_mask(name)
     module = prune(model_of(name), mask).module
-    module.set_attn_implementation(implementation)
+    try:
+        module.set_attn_implementation(implementation)
+    except ValueError:
+        pytest.skip(f"transformers has no {implementation} attention for {name}")
     assert distance(name, mask, module) <= TOLERANCE
+
+
+def test_a_layer_that_others_need_is_refused_with_the_number() -> None:
+    with pytest.raises(UnsupportedError, match="differs by"):
+        prune(model_of("t5"), Mask(layers=frozenset({0})))
+
+
+@pytest.mark.parametrize("name", ["gpt2-lm", "t5-generation", "llama-lm"])
+def test_tied_weights_stay_tied(name: str) -> None:
+    family = FAMILIES[name]
+    from pruning import wrap_model
+
+    model = wrap_model(family.build(tie_word_embeddings=True))
+    found = prune(model, Mask.parse_heads("0:0-1")).module
+    assert found.get_output_embeddings().weight is found.get_input_embeddings().weight
+    assert found.training is False
+    assert found.dtype == model.module.dtype

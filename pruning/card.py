@@ -1,0 +1,118 @@
+"""The model card of a pruned model: what was removed and how, what it saves, how to load and to reproduce it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from pruning.evaluation import Evaluation
+    from pruning.models import LoadedModel
+    from pruning.surgery import PrunedModel
+
+
+@dataclass(frozen=True)
+class Story:
+    """What the card tells besides the cut itself.
+
+    Attributes:
+        plan: The plan file that the mask came from, as read.
+        command: The command that makes the folder again.
+        data: What was evaluated on, in words.
+        before: Evaluation of the original.
+        after: Evaluation of the pruned model.
+    """
+
+    plan: dict[str, Any] | None = None
+    command: str = ""
+    data: str = ""
+    before: Evaluation | None = None
+    after: Evaluation | None = None
+
+
+def model_card(model: LoadedModel, pruned: PrunedModel, story: Story, classes: tuple[str, ...], ordinary: bool) -> str:
+    """The card in Markdown."""
+    own = next((name for name in classes if name != "AutoModel"), "AutoModel")
+    before = model.anatomy.parameters
+    share = 100 * (before - pruned.parameters) / before
+    parts = [
+        f"# {Path(model.spec.name).name}, {what_was_removed(model, pruned)} removed",
+        f"{before:,} parameters before, {pruned.parameters:,} after ({share:.1f}% fewer). The output equals that of "
+        f"the original with these parts masked (largest difference {pruned.difference:.1e}, on inputs made from the "
+        "configuration).",
+        _loading(own, ordinary),
+        _origin(story),
+        _metrics(story),
+        _table(model, pruned),
+        *(f"Note: {note}." for note in pruned.notes),
+    ]
+    if story.command:
+        parts.append(f"Made again by:\n\n```sh\n{story.command}\n```")
+    return "\n\n".join(part for part in parts if part) + "\n"
+
+
+def what_was_removed(model: LoadedModel, pruned: PrunedModel) -> str:
+    """``3 of 72 attention heads, 12 of 9,216 neurons``."""
+    anatomy, mask = model.anatomy, pruned.mask
+    counts = (
+        (len(mask.heads), anatomy.total_heads, "attention heads"),
+        (len(mask.neurons), sum(block.neurons for block in anatomy.blocks), "neurons"),
+        (len(mask.layers), len(anatomy.layers), "layers"),
+    )
+    return ", ".join(f"{gone:,} of {total:,} {noun}" for gone, total, noun in counts if gone) or "nothing"
+
+
+def _loading(auto: str, ordinary: bool) -> str:
+    trust = "" if ordinary else ", trust_remote_code=True"
+    code = f'```python\nfrom transformers import {auto}\n\nmodel = {auto}.from_pretrained("this folder"{trust})\n```'
+    if ordinary:
+        return f"{code}\n\nIt is an ordinary checkpoint and needs no code of its own."
+    return f"{code}\n\nThe code that is trusted is `modeling_headroom.py`, which gives the layers their new shapes."
+
+
+def _origin(story: Story) -> str:
+    plan = story.plan or {}
+    told = {name: plan[name] for name in ("criterion", "strategy", "data", "budget", "seed") if plan.get(name)}
+    if not told:
+        return "The parts were chosen by hand, or by a mask file that does not say how."
+    return "How the parts were chosen: " + ", ".join(f"{name} `{value}`" for name, value in told.items()) + "."
+
+
+def _metrics(story: Story) -> str:
+    if story.before is None or story.after is None:
+        return "It was not evaluated on data."
+    rows = [
+        f"| {name} | {_interval(old)} | {_interval(story.after.metrics[name])} |"
+        for name, old in story.before.metrics.items()
+        if name in story.after.metrics
+    ]
+    head = f"Measured on {story.data}, {story.after.samples:,} examples; 95% intervals in brackets."
+    return "\n".join([head, "", "| metric | before | after |", "|---|---|---|", *rows])
+
+
+def _interval(metric: Any) -> str:
+    return f"{metric.value:.4g} ({metric.low:.4g} to {metric.high:.4g})"
+
+
+def _table(model: LoadedModel, pruned: PrunedModel) -> str:
+    """What each part lost; parts that lost nothing are left out."""
+    mask, anatomy = pruned.mask, model.anatomy
+    rows = [f"| layer {i} | `{anatomy.layers[i].name}` | all of it |" for i in sorted(mask.layers)]
+    for kind, parts, gone, size in (
+        ("heads", anatomy.sites, mask.heads, lambda site: site.heads),
+        ("neurons", anatomy.blocks, mask.neurons, lambda block: block.neurons),
+    ):
+        rows += _rows(kind, parts, gone, size)
+    return "\n".join(["| part | module | removed |", "|---|---|---|", *rows])
+
+
+def _rows(kind: str, parts: Any, gone: Any, size: Callable[[Any], int]) -> list[str]:
+    rows = []
+    for part in parts:
+        lost = sorted(unit for index, unit in gone if index == part.index)
+        if lost:
+            named = ", ".join(map(str, lost)) if len(lost) <= 16 else "see `mask.json`"
+            rows.append(f"| {kind} {part.index} | `{part.name}` | {len(lost)} of {size(part)}: {named} |")
+    return rows
