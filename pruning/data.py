@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import hashlib
 import os
 from dataclasses import dataclass, replace
@@ -14,11 +15,43 @@ if TYPE_CHECKING:
     import pandas as pd
 
 Split = Literal["calibration", "evaluation"]
-DEMO_FOLDER = Path(__file__).resolve().parents[1] / "assets" / "demo" / "data"
+ASSETS = Path(__file__).resolve().parents[1] / "assets"
+TEXT_TASKS = ("text-classification", "language-modeling")
+
+
+@dataclass(frozen=True)
+class BuiltInData:
+    """A data set of the repository.
+
+    Attributes:
+        tasks: Kinds of task that can be measured on it.
+        files: Its splits; a set without calibration rows is for measuring only.
+        calibration: The built-in set whose calibration rows belong to it.
+    """
+
+    label: str
+    tasks: tuple[str, ...]
+    files: dict[Split, Path]
+    calibration: str
+
+
+def _movies(file: str) -> Path:
+    return ASSETS / "demo" / "data" / f"{file}.csv"
+
+
+_SPLITS: tuple[Split, ...] = ("calibration", "evaluation")
 BUILT_IN_DATA = {
-    "demo": "Movie-review snippets",
-    "tweets": "Tweets (out of domain)",
-    "amazon": "Amazon review sentences (out of domain)",
+    "demo": BuiltInData("Movie-review snippets", TEXT_TASKS, {s: _movies(s) for s in _SPLITS}, "demo"),
+    "tweets": BuiltInData("Tweets (out of domain)", TEXT_TASKS, {"evaluation": _movies("tweets")}, "demo"),
+    "amazon": BuiltInData(
+        "Amazon review sentences (out of domain)", TEXT_TASKS, {"evaluation": _movies("amazon")}, "demo"
+    ),
+    "digits": BuiltInData(
+        "Handwritten digits",
+        ("image-classification",),
+        {s: ASSETS / "digits" / "data" / f"{s}.parquet" for s in _SPLITS},
+        "digits",
+    ),
 }
 TEXT_COLUMNS = ("text", "sentence", "content", "review", "snippet", "image", "path", "file")
 LABEL_COLUMNS = ("label", "labels", "target", "class", "sentiment", "category")
@@ -55,7 +88,7 @@ class Dataset:
     """Examples as they were read, in the order of the source.
 
     Attributes:
-        inputs: Texts, or paths of images.
+        inputs: Texts, or images: their paths, or data URIs where the source holds the images themselves.
         labels: As the source spells them; empty where it has none.
         rows: Row of each example in its source, from 0.
         dropped: Rows that were left out because their text or label is empty.
@@ -89,7 +122,7 @@ def load_data(spec: DataSpec | str = "demo") -> Dataset:
     frame = _read_frame(spec)
     text_column, label_column = _columns(frame, spec)
     labels = list(frame[label_column]) if label_column else []
-    inputs = list(frame[text_column])
+    inputs = [_image_uri(value) if isinstance(value, dict) else value for value in frame[text_column]]
     keep = [i for i, value in enumerate(inputs) if _present(value) and (not labels or _present(labels[i]))]
     if not keep:
         raise DataError(f"{spec.name} has no row with both a text and a label")
@@ -128,9 +161,10 @@ def built_in_file(name: str, split: Split) -> Path:
     Raises:
         DataError: Calibration on out-of-domain rows was asked for.
     """
-    if name != "demo" and split == "calibration":
-        raise DataError(f"{name} is an evaluation set: calibrate on demo, or use --split evaluation")
-    return DEMO_FOLDER / f"{split if name == 'demo' else name}.csv"
+    found = BUILT_IN_DATA[name]
+    if split not in found.files:
+        raise DataError(f"{name} is an evaluation set: calibrate on {found.calibration}, or use --split evaluation")
+    return found.files[split]
 
 
 def _read_file(path: Path) -> pd.DataFrame:
@@ -193,6 +227,15 @@ def _columns(frame: pd.DataFrame, spec: DataSpec) -> tuple[str, str | None]:
             raise DataError(f"which column holds the text? Name it with --text-column: {', '.join(names[:20])}")
         text = wordy[0]
     return text, label
+
+
+def _image_uri(cell: dict[str, Any]) -> str | None:
+    """An image as the datasets library stores it, ``{"bytes", "path"}``, as a data URI; its path where that is all."""
+    content = cell.get("bytes")
+    if not isinstance(content, bytes):
+        return cell.get("path")
+    kind = "png" if content.startswith(b"\x89PNG") else "jpeg"
+    return f"data:image/{kind};base64,{base64.b64encode(content).decode()}"
 
 
 def _present(value: Any) -> bool:

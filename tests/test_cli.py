@@ -76,9 +76,10 @@ def run_alone(*arguments: object, **environment: str) -> Answer:
 
 
 def test_models(run: Run) -> None:
-    (demo,) = run("models", "--json", "-").value["models"]
+    demo, digits, smollm2 = run("models", "--json", "-").value["models"]
     assert (demo["name"], demo["task"], demo["licence"]) == ("demo", "text-classification", "Apache-2.0")
-    assert demo["present"] is True
+    assert demo["present"] is digits["present"] is True
+    assert (smollm2["name"], smollm2["task"]) == ("smollm2", "language-modeling")
 
 
 def test_criteria(run: Run) -> None:
@@ -108,7 +109,8 @@ def test_describe_in_its_own_process(bert_folder: Path) -> None:
             "heads": 4,
             "kv_heads": 4,
             "head_dim": 8,
-            "support": "gate",
+            "layout": "compact",
+            "support": "prune",
             "reason": "",
         }
     assert value["parameters"] == sum(p.numel() for p in FAMILIES["bert"].build().parameters())
@@ -286,7 +288,7 @@ def test_what_nobody_expected_is_one_line_and_status_1(run: Run, monkeypatch: py
 def test_a_bare_encoder_has_no_task_and_no_logits(run: Run, tmp_path: Path, reviews: Path) -> None:
     FAMILIES["bert"].build().bert.save_pretrained(tmp_path)
     tokenizer_of("bert").save_pretrained(tmp_path)
-    assert run("describe", tmp_path, "--json", "-").value["support"] == "gate"
+    assert run("describe", tmp_path, "--json", "-").value["support"] == "prune"
     for more, message in (([], "not a classifier or language model"), (["--task", "text-classification"], "no logits")):
         answer = run("evaluate", tmp_path, "--data", reviews, *more)
         assert answer.status == 2

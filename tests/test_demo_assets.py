@@ -85,13 +85,13 @@ def test_the_kept_importance_belongs_to_this_model_and_data() -> None:
     if not path.is_file():
         pytest.skip("importance.json has not been made yet: run `python assets/make_demo.py importance`")
     from pruning import ImportanceMap, criteria
-    from pruning.models import built_in_fingerprint
+    from pruning.builtin import BUILT_IN
 
     maps = [ImportanceMap.from_json(value) for value in json.loads(path.read_text(encoding="utf-8"))["maps"]]
     assert [found.criterion for found in maps] == list(criteria())
     data = load_data(DataSpec("demo", "calibration")).fingerprint
     for found in maps:
         assert tuple(map(len, found.values)) == (12,) * 6
-        assert found.model == built_in_fingerprint("demo")
+        assert found.model == BUILT_IN["demo"].fingerprint()
         assert found.data in ("", data)
         assert found.samples in (0, 512)

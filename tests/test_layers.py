@@ -144,7 +144,7 @@ def pins(name: str) -> list[str]:
     return [line for line in lines if line and line != "-r requirements.txt"]
 
 
-@pytest.mark.parametrize("name", ["requirements.txt", "requirements-dev.txt"])
+@pytest.mark.parametrize("name", ["requirements.txt", "requirements-dev.txt", "requirements-smollm2.txt"])
 def test_requirements_are_exact_pins(name: str) -> None:
     exact = re.compile(r"[A-Za-z0-9._-]+(\[[a-z,]+\])?==[0-9][0-9A-Za-z.]*")
     assert pins(name)

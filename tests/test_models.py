@@ -15,8 +15,9 @@ import torch
 import transformers
 
 from pruning import DataSpec, LoadedModel, ModelError, ModelSpec, UnsupportedError, load_data, load_model, task_of
+from pruning.builtin import BUILT_IN
 from pruning.inputs import longest_input
-from pruning.models import BUILT_IN, built_in_fingerprint, bytes_in_memory, file_sha256
+from pruning.models import bytes_in_memory, file_sha256
 from tests.families import FAMILIES, TINY, inputs_of, logits_of, model_of, save
 
 
@@ -38,11 +39,11 @@ def test_the_demo_is_an_ordinary_frozen_classifier(demo: LoadedModel) -> None:
     assert type(demo.module) is transformers.BertForSequenceClassification
     assert demo.labels == ("negative", "positive")
     assert demo.anatomy.heads_per_site == (12,) * 6
-    assert demo.anatomy.support == "gate"
+    assert demo.anatomy.support == "prune"
     assert not demo.module.training
     assert not any(p.requires_grad for p in demo.module.parameters())
     assert not [name for name, _ in demo.module.named_parameters() if "lora" in name]
-    assert demo.fingerprint == built_in_fingerprint("demo")
+    assert demo.fingerprint == BUILT_IN["demo"].fingerprint()
     assert demo.size_bytes == 4 * demo.anatomy.parameters
 
 
@@ -61,7 +62,7 @@ def test_a_folder_without_a_tokenizer_can_be_described_but_not_read_texts(folder
     for path in folder.glob("*token*"):
         path.unlink()
     model = load_model(str(folder))
-    assert model.anatomy.support == "gate"
+    assert model.anatomy.support == "prune"
     with pytest.raises(UnsupportedError, match="has no tokenizer"):
         task_of(model).encode(model, load_data(DataSpec(str(reviews))))
 

@@ -87,11 +87,19 @@ def _mixed(flips: tuple[Flip, ...]) -> list[Flip]:
     return [*worse, *others[: FLIPS_SHOWN - len(worse)]]
 
 
+def _example(text: str) -> str:
+    """An example as it was, enlarged where it is a small image."""
+    if not text.startswith("data:image/"):
+        return html.escape(text)
+    style = "height:4rem;image-rendering:pixelated"
+    return f"<img src='{html.escape(text)}' style='{style}' alt='the image that was classified'>"
+
+
 def _flip(flip: Flip) -> None:
     kind = {"worse": "became wrong", "better": "became right", "other": "still wrong"}[flip.kind]
     css = {"worse": "worse", "better": "better", "other": "interval"}[flip.kind]
     st.html(
-        f"<div class='headroom-figures'><p style='margin:0'>{html.escape(flip.text)}</p>"
+        f"<div class='headroom-figures'><p style='margin:0'>{_example(flip.text)}</p>"
         f"<p class='interval' style='margin:0;white-space:normal'><span class='{css}'>{kind}</span>"
         f" · label {html.escape(flip.label)}"
         f" · before: {html.escape(flip.before)} {flip.confidence_before:.2f}"

@@ -7,9 +7,9 @@ from urllib.parse import urlencode
 
 import streamlit as st
 
+from pruning.builtin import ASSETS, BUILT_IN
 from pruning.data import BUILT_IN_DATA
 from pruning.errors import PruningError
-from pruning.models import ASSETS, BUILT_IN
 from ui import state
 from ui.controls import mirror_key, on_move
 from ui.jobs import Job
@@ -17,8 +17,9 @@ from ui.store import Loading, modified, session_id, store
 from ui.theme import plain
 
 REFRESH_SECONDS = 0.5
+FALLBACK = state.Session.model  # where another model cannot be had
 MODEL_HELP = (
-    "Pick the built-in model, or type the id of a classifier or language model on the Hugging Face hub "
+    "Pick a built-in model, or type the id of a classifier or language model on the Hugging Face hub "
     "(owner/name), or the path of a folder on this computer. Only safetensors are read, and no code of the model runs."
 )
 DATA_HELP = (
@@ -49,7 +50,7 @@ def _model_picker() -> None:
         known,
         index=known.index(name),
         key=key,
-        format_func=lambda name: BUILT_IN[name].label if name in BUILT_IN else name,
+        format_func=state.model_label,
         accept_new_options=True,
         on_change=on_move("model", key, _want_model),
         help=MODEL_HELP,
@@ -77,9 +78,9 @@ def _model_state(waiting: bool) -> None:
         st.caption(plain(f"Loading: {loading.step} …"))
         st.progress(_share_of(loading), text=None)
         return
-    if name != session.model or (loading.state == "failed" and name not in BUILT_IN):
+    if name != session.model or (loading.state == "failed" and name != FALLBACK):
         _settle(loading, session)
-    if loading.state == "failed":  # the built-in model: there is no other to go back to
+    if loading.state == "failed":  # the one that everything begins with: there is no other to go back to
         st.session_state.setdefault("model_problem", _problem(loading))
     if waiting:
         st.rerun()
@@ -106,12 +107,27 @@ def _settle(loading: Loading, session: state.Session) -> None:
     if loading.state == "ready":
         used = st.session_state.setdefault("models_used", [])
         used.append(loading.name)
-        state.update(model=loading.name)
+        state.update(model=loading.name, data=_data_for(loading.name, _task(loading)))
     else:
         st.session_state["model_problem"] = _problem(loading)
-        if loading.name == session.model != "demo":
-            state.update(model="demo")
+        if loading.name == session.model != FALLBACK:
+            state.update(model=FALLBACK, data=_data_for(FALLBACK, BUILT_IN[FALLBACK].task))
     st.rerun()
+
+
+def _data_for(model: str, task: str | None) -> str:
+    """The data that is on the screen, unless it is built in and made for another kind of task."""
+    data = state.current().data
+    return data if state.fits(data, task) else state.default_data(model)
+
+
+def _task(loading: Loading) -> str | None:
+    """The kind of task that a model is made for, as soon as that is known."""
+    if loading.model is not None:
+        from pruning.tasks import task_of
+
+        return task_of(loading.model).name
+    return BUILT_IN[loading.name].task if loading.name in BUILT_IN else None
 
 
 def _problem(loading: Loading) -> str:
@@ -124,7 +140,9 @@ def _problem(loading: Loading) -> str:
 def _data_picker() -> None:
     session = state.current()
     wanted = st.session_state.get("data_wanted")
-    known = list(dict.fromkeys([*BUILT_IN_DATA, session.data, wanted or session.data]))
+    task = _task(store().request_model(session.model))
+    built_in = [name for name in BUILT_IN_DATA if state.fits(name, task)]
+    known = list(dict.fromkeys([*built_in, session.data, wanted or session.data]))
     key = mirror_key("data", wanted or session.data)
     st.selectbox(
         "Data",

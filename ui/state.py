@@ -11,6 +11,7 @@ from typing import Any
 
 import streamlit as st
 
+from pruning.builtin import BUILT_IN
 from pruning.data import BUILT_IN_DATA
 from pruning.errors import MaskError
 from pruning.importance import criteria
@@ -87,7 +88,7 @@ def redo() -> None:
 
 def url_parameters(session: Session) -> dict[str, str]:
     """What the link says; whatever is at its default is left out."""
-    fresh = Session()
+    fresh = Session(data=default_data(session.model))
     found = {name: getattr(session, name) for name in ("model", "data", "criterion")}
     found = {name: value for name, value in found.items() if value != getattr(fresh, name)}
     return {**found, "mask": session.mask.to_code()} if session.mask else found
@@ -128,7 +129,8 @@ def _adopt_url(first: bool) -> None:
     """Take model, data, criterion and mask from the link; what does not fit is named in a notice."""
     here, session, problems = st.query_params, st.session_state["session"], []
     fresh = Session()
-    changes: dict[str, Any] = {name: here.get(name) or getattr(fresh, name) for name in ("model", "data", "criterion")}
+    changes: dict[str, Any] = {name: here.get(name) or getattr(fresh, name) for name in ("model", "criterion")}
+    changes["data"] = here.get("data") or default_data(changes["model"])
     if changes["criterion"] not in criteria():
         problems.append(f"there is no criterion {changes['criterion'][:40]!r}")
         changes["criterion"] = session.criterion
@@ -149,4 +151,21 @@ def notice() -> str:
 
 
 def data_label(data: str) -> str:
-    return BUILT_IN_DATA.get(data, data)
+    return BUILT_IN_DATA[data].label if data in BUILT_IN_DATA else data
+
+
+def model_label(model: str) -> str:
+    """How the picker calls a model; one that would have to be installed first says so."""
+    if model not in BUILT_IN:
+        return model
+    return BUILT_IN[model].label + ("" if BUILT_IN[model].present else " (not installed)")
+
+
+def default_data(model: str) -> str:
+    """The data that a model is shown with where nobody has picked any."""
+    return BUILT_IN[model].data if model in BUILT_IN else Session.data
+
+
+def fits(data: str, task: str | None) -> bool:
+    """Whether a kind of task can be measured on that data; nothing is known of what is not built in."""
+    return task is None or data not in BUILT_IN_DATA or task in BUILT_IN_DATA[data].tasks

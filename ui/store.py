@@ -19,11 +19,12 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import streamlit as st
 
+from pruning.builtin import BUILT_IN
 from pruning.data import BUILT_IN_DATA, DataSpec
 from pruning.errors import ModelError, PruningError
 from pruning.importance import ImportanceMap, get_criterion
 from pruning.masks import Mask
-from pruning.models import BUILT_IN, ModelSpec, threads_setting
+from pruning.models import ModelSpec, threads_setting
 from ui.jobs import EXIT_SECONDS, Cache, Job, Worker
 
 if TYPE_CHECKING:
@@ -117,7 +118,7 @@ class Store:
     def _forget_models(self) -> None:
         with self._lock:
             for state, kept in (("ready", KEPT_MODELS), ("failed", KEPT_FAILURES)):
-                names = [n for n, loading in self._models.items() if loading.state == state and n not in BUILT_IN]
+                names = [n for n, loading in self._models.items() if loading.state == state and n != "demo"]
                 for name in names[: max(0, len(names) - kept)]:
                     del self._models[name]
 
@@ -244,19 +245,17 @@ def modified(data: str) -> float:
 
 def calibration_data(data: str) -> str:
     """Where importance is scored for a data set: out-of-domain sets are for measuring only."""
-    return "demo" if data in BUILT_IN_DATA else data
+    return BUILT_IN_DATA[data].calibration if data in BUILT_IN_DATA else data
 
 
 @lru_cache(maxsize=1)
 def kept_maps() -> dict[str, ImportanceMap]:
     """The built-in model's maps from ``assets/``, as long as they belong to the very model that is there now."""
-    from pruning.models import built_in_fingerprint
-
     path = BUILT_IN["demo"].folder / "importance.json"
     if not path.is_file():
         return {}
     maps = [ImportanceMap.from_json(row) for row in json.loads(path.read_text(encoding="utf-8"))["maps"]]
-    now = built_in_fingerprint("demo")
+    now = BUILT_IN["demo"].fingerprint()
     return {found.criterion: found for found in maps if found.model == now}
 
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import base64
 import hashlib
+from io import BytesIO
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,10 +16,15 @@ if TYPE_CHECKING:
     from pruning.data import Dataset
     from pruning.models import LoadedModel
 
+SHOWN = 4096  # characters: a small image is passed on to whoever shows the examples, a large one only named
+
 
 @register_task
 class ImageClassification(Classification):
-    """Single-label image classification; the text column holds image paths, relative to the data file or absolute."""
+    """Single-label image classification.
+
+    The text column holds image paths, relative to the data file or absolute, or the images themselves as data URIs.
+    """
 
     name = "image-classification"
     label = "Image classification"
@@ -32,9 +39,12 @@ class ImageClassification(Classification):
             )
         targets = self.targets(model, data)
         folder = Path(data.spec.name).expanduser().parent
-        features = tuple({"pixel_values": self._pixels(model, folder / name)} for name in data.inputs)
+        sources = [_source(value, folder, row) for row, value in zip(data.rows, data.inputs, strict=True)]
+        features = tuple({"pixel_values": self._pixels(model, source, name)} for source, name in sources)
         keys = tuple(tuple(row["pixel_values"].shape) for row in features)
-        return Examples(features, targets, keys, data.inputs, model.labels, self._fingerprint(data, features))
+        names = [name for _, name in sources]
+        shown = tuple(text if len(text) < SHOWN else name for text, name in zip(data.inputs, names, strict=True))
+        return Examples(features, targets, keys, shown, model.labels, self._fingerprint(data, features))
 
     def _fingerprint(self, data: Dataset, features: tuple[dict[str, Any], ...]) -> str:
         """Of the pixels, too: another folder may hold other images under the same names."""
@@ -43,12 +53,24 @@ class ImageClassification(Classification):
             digest.update(row["pixel_values"].float().numpy().tobytes())
         return digest.hexdigest()[:16]
 
-    def _pixels(self, model: LoadedModel, path: Path) -> Any:
+    def _pixels(self, model: LoadedModel, source: Path | BytesIO, name: str) -> Any:
         from PIL import Image, UnidentifiedImageError
 
         try:
-            with Image.open(path) as image:
+            with Image.open(source) as image:
                 pixels = model.processor(image.convert("RGB"), return_tensors="pt")["pixel_values"][0]
-        except (OSError, UnidentifiedImageError, Image.DecompressionBombError) as error:
-            raise DataError(f"the image {path} cannot be read: {error}") from error
+        except UnidentifiedImageError as error:
+            raise DataError(f"{name} cannot be read: it is in no known image format") from error
+        except (OSError, Image.DecompressionBombError) as error:
+            raise DataError(f"{name} cannot be read: {error}") from error
         return pixels.to(next(model.module.parameters()).dtype)
+
+
+def _source(value: str, folder: Path, row: int) -> tuple[Path | BytesIO, str]:
+    """Where an image is read from, and what to call it."""
+    if not value.startswith("data:image/"):
+        return folder / value, f"the image {folder / value}"
+    try:
+        return BytesIO(base64.b64decode(value.partition(",")[2], validate=True)), f"the image in row {row}"
+    except ValueError as error:
+        raise DataError(f"the image in row {row} is a damaged data URI: {error}") from error

@@ -25,13 +25,16 @@ def tokenize(model: LoadedModel, data: Dataset) -> tuple[list[dict[str, Any]], i
     """Token ids of each text without padding, and how many texts were cut to the model's limit.
 
     Raises:
-        DataError: The tokenizer finds no token in a text.
+        DataError: The tokenizer finds no token in a text, or it is an image.
         UnsupportedError: The model came without a tokenizer, or with another model's.
     """
     if model.processor is None or not callable(getattr(model.processor, "encode", None)):
         raise UnsupportedError(
             f"{model.spec.name} has no tokenizer, so it cannot read texts: put its files into the folder"
         )
+    for row, text in zip(data.rows, data.inputs, strict=True):
+        if text.startswith("data:image/"):
+            raise DataError(f"row {row} of {data.spec.name} is an image, and {model.spec.name} reads texts")
     limit = token_limit(model)
     plain = model.processor(list(data.inputs), padding=False, truncation=True, max_length=limit)
     features = [dict(zip(plain.keys(), values, strict=True)) for values in zip(*plain.values(), strict=True)]
