@@ -243,6 +243,8 @@ def _write_papers(
         (draft / "plan.json").write_text(json.dumps(story.plan, indent=2) + "\n", encoding="utf-8")
     (draft / "README.md").write_text(model_card(model, pruned, story, classes, ordinary), encoding="utf-8")
     files = sorted(path for path in draft.rglob("*") if path.is_file())
+    for path in files:
+        path.chmod(0o644)  # safetensors are written for their owner alone
     sums = [f"{file_sha256(file)}  {file.relative_to(draft)}" for file in files]
     (draft / "SHA256SUMS").write_text("\n".join(sums) + "\n", encoding="utf-8")
 

@@ -2,7 +2,8 @@
 
 Each head is a slice of the INPUT of its attention output projection, each neuron one column of the input of its
 feed-forward block's last projection. A hook multiplies that input by the gates of the current context; a layer's gate
-scales what the layer adds to its input. Nothing is stored on the module, so threads that share one model keep their
+scales what the layer adds to its input. Zero ablation puts nothing in the place of what is removed, mean ablation its
+mean over a calibration set. Nothing is stored on the module, so threads that share one model keep their
 masks apart (a context variable does not cross into another thread by itself: set the gates inside the job).
 """
 
@@ -24,6 +25,7 @@ from pruning.errors import UnsupportedError
 from pruning.masks import Mask
 
 if TYPE_CHECKING:
+    from pruning.means import Means
     from pruning.models import LoadedModel
 
 
@@ -38,8 +40,13 @@ class Slot:
         return None if gate is None else (self.gate(args[0], gate), *args[1:])
 
     def gate(self, x: Tensor, gate: Tensor) -> Tensor:
-        """Multiply ``x (batch, …, unit * width)`` by ``gate (unit,)`` or ``(example, unit)``."""
-        return x * _expand(gate.repeat_interleave(self.width, -1), x)
+        """Multiply ``x (batch, …, unit * width)`` by ``gate (unit,)`` or ``(example, unit)``.
+
+        Where the context says what stands in for what is gated out, that comes in by the same share.
+        """
+        gate = _expand(gate.repeat_interleave(self.width, -1), x)
+        fill = _fill_of(self)
+        return x * gate if fill is None else x * gate + fill.to(x.dtype) * (1 - gate)
 
 
 class LayerSlot(Slot):
@@ -52,15 +59,32 @@ class LayerSlot(Slot):
         gate = _gate_of(self)
         if gate is None:
             return None
-        x = args[0] if args else kwargs["hidden_states"]
         y = output if isinstance(output, Tensor) else output[0]
+        x = entry(args, kwargs, y)
         gate = _expand(gate, y)
-        y = gate * y + (1 - gate) * x  # exact where the gate is 1
+        fill = _fill_of(self)
+        y = gate * y + (1 - gate) * (x if fill is None else x + fill.to(x.dtype))  # exact where the gate is 1
         return y if isinstance(output, Tensor) else (y, *output[1:])
+
+
+def entry(args: tuple[Any, ...], kwargs: Mapping[str, Any], y: Tensor) -> Tensor:
+    """What a residual layer with output ``y`` adds to: the first of its inputs with that shape."""
+    for value in (*args, *kwargs.values()):
+        if isinstance(value, Tensor) and value.shape == y.shape:
+            return value
+    raise UnsupportedError("a layer changes the shape of its input: it cannot be gated")
 
 
 Gates = Mapping[Slot, Tensor]
 _GATES: ContextVar[Gates | None] = ContextVar("headroom_gates", default=None)
+
+
+_FILLS: ContextVar[Gates | None] = ContextVar("headroom_fills", default=None)
+
+
+def _fill_of(slot: Slot) -> Tensor | None:
+    fills = _FILLS.get()
+    return None if fills is None else fills.get(slot)
 
 
 def _gate_of(slot: Slot) -> Tensor | None:
@@ -138,8 +162,12 @@ def mask_gates(installation: Installation, anatomy: Anatomy, mask: Mask, device:
 
 
 @contextmanager
-def gated(model: LoadedModel, mask: Mask) -> Iterator[nn.Module]:
-    """Run the model with the masked heads, neurons and layers at zero, inside this ``with`` and on this thread only.
+def gated(model: LoadedModel, mask: Mask, means: Means | None = None) -> Iterator[nn.Module]:
+    """Run the model with the masked heads, neurons and layers removed, inside this ``with`` and on this thread only.
+
+    Args:
+        means: What stands in for what is removed: its mean over a calibration set (mean ablation). Without them it is
+            zero (zero ablation), which is what cutting does.
 
     Yields:
         The module itself; calling it gives the masked model's output.
@@ -151,9 +179,14 @@ def gated(model: LoadedModel, mask: Mask) -> Iterator[nn.Module]:
     anatomy = model.anatomy
     mask.check(anatomy)
     _check_support(anatomy, mask)
-    gates = mask_gates(install(model.module, anatomy), anatomy, mask, model.device)
-    with gates_set(gates):
-        yield model.module
+    installation = install(model.module, anatomy)
+    gates = mask_gates(installation, anatomy, mask, model.device)
+    token = _FILLS.set(means.by_slot(installation) if means else None)
+    try:
+        with gates_set(gates):
+            yield model.module
+    finally:
+        _FILLS.reset(token)
 
 
 def _check_support(anatomy: Anatomy, mask: Mask) -> None:

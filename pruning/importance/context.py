@@ -43,12 +43,12 @@ class ScoringContext:
     def samples(self) -> int:
         return len(self.examples) if self.examples else 0
 
-    def batches(self) -> Iterator[Batch]:
-        """The examples in batches of equal shape."""
+    def batches(self, size: int | None = None) -> Iterator[Batch]:
+        """The examples in batches of equal shape, of ``size`` where that is given."""
         from pruning.tasks import batches
 
         assert self.examples is not None
-        return batches(self.examples, self.batch_size, self.model.device)
+        return batches(self.examples, size or self.batch_size, self.model.device)
 
     def losses(self, module: Any, batch: Batch) -> Tensor:
         """Loss of each example under the gates that are set, ``(example,)``."""

@@ -41,7 +41,8 @@ class AbsoluteGradient(Criterion):
 def gate_gradients(context: ScoringContext) -> np.ndarray:
     """Signed gradients of each example's own loss at gates of one, ``(example, head)``.
 
-    Each example of a batch has its own copy of the gates, so one backward pass gives the gradients of all of them.
+    Each example of a batch has its own copy of the gates, so one backward pass gives the gradients of all of them; a
+    model that mixes the examples of a batch gets one at a time.
     They are taken with ``torch.autograd.grad``, so nothing is written to the shared parameters.
     """
     import torch
@@ -49,7 +50,8 @@ def gate_gradients(context: ScoringContext) -> np.ndarray:
     context.require_gates()
     gradients = np.empty((context.samples, context.total_heads))
     seen = 0
-    for batch in context.batches():
+    alone = None if context.model.anatomy.per_example else 1
+    for batch in context.batches(alone):
         size = len(batch.positions)
         gates = torch.ones(size, context.total_heads, device=context.model.device, requires_grad=True)
         with torch.enable_grad(), context.gates(gates) as module:

@@ -67,9 +67,8 @@ class _Trial:
         return reasons
 
     def _cut(self, parts: list[P], mask_of: Callable[[P], Mask]) -> str:
-        mask = Mask()
-        for part in parts:
-            mask |= mask_of(part)
+        masks = [mask_of(part) for part in parts]
+        mask = Mask(*(frozenset().union(*(getattr(m, kind) for m in masks)) for kind in ("heads", "neurons", "layers")))
         try:
             _, self.layout, _ = cut(self.module, self.anatomy, self.wiring, mask)
         except UnsupportedError as error:
