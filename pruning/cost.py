@@ -86,9 +86,6 @@ def count_cost(model: LoadedModel, tokens: int = 128) -> CostModel:
     """Count parameters and MACs of a model and of each of its parts, for one input of ``tokens`` tokens (or one image).
 
     The whole is counted by torch's own counter; the parts from the weights' shapes and the sizes seen in one dry run.
-
-    Raises:
-        UnsupportedError: The weights of single heads cannot be told apart.
     """
     from pruning.probing import count_macs
     from pruning.wiring import find_wiring
@@ -126,8 +123,9 @@ class _Counter:
         import torch
 
         from pruning.attention import AttentionCall, observed, on_this_thread
-        from pruning.inputs import dry_run_inputs, run
+        from pruning.inputs import run
         from pruning.linear import fan, is_linear
+        from pruning.probing import counted_inputs
 
         self.module = module
         self.vectors: dict[str, int] = {}
@@ -145,11 +143,11 @@ class _Counter:
             self.pairs[call.module] = self.pairs.get(call.module, 0) + pairs
             self.depth[call.module] = call.query.shape[-1]
 
+        inputs = counted_inputs(module, tokens)
         linears = [(path, child) for path, child in module.named_modules() if is_linear(child)]
         handles = [child.register_forward_pre_hook(on_this_thread(on_linear(path))) for path, child in linears]
         try:
             with torch.inference_mode(), observed(on_attention):
-                inputs = dry_run_inputs(module, tokens)
                 run(module, inputs)
         finally:
             for handle in handles:

@@ -151,7 +151,7 @@ def auto_classes(module: nn.Module, recipe: dict[str, Any] | None = None) -> dic
             found[name] = type(module)
         elif name == "AutoModel" and (recipe is None or prefix_of(classes[0], module, recipe) is not None):
             found[name] = classes[0]
-    return {"AutoModel": type(module)} | found if type(module) not in found.values() else found
+    return found if type(module) in found.values() else {**found, "AutoModel": type(module)}
 
 
 def prefix_of(kind: type, module: nn.Module, recipe: dict[str, Any]) -> str | None:

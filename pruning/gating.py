@@ -37,7 +37,7 @@ class Slot:
 
     def __call__(self, module: nn.Module, args: tuple[Any, ...]) -> tuple[Any, ...] | None:
         gate = _gate_of(self)
-        return None if gate is None else (self.gate(args[0], gate), *args[1:])
+        return None if gate is None or not args else (self.gate(args[0], gate), *args[1:])
 
     def gate(self, x: Tensor, gate: Tensor) -> Tensor:
         """Multiply ``x (batch, …, unit * width)`` by ``gate (unit,)`` or ``(example, unit)``.
@@ -125,7 +125,8 @@ def install(module: nn.Module, anatomy: Anatomy) -> Installation:
         blocks = tuple(_hooked(module, b.projection, Slot(b.neurons, 1)) for b in anatomy.blocks)
         layers = tuple(LayerSlot() for _ in anatomy.layers)
         for layer, slot in zip(anatomy.layers, layers, strict=True):
-            module.get_submodule(layer.name).register_forward_hook(slot.after, with_kwargs=True)
+            # first, so that transformers' recorders of hidden states see what the gate lets through
+            module.get_submodule(layer.name).register_forward_hook(slot.after, prepend=True, with_kwargs=True)
         _INSTALLED[module] = Installation(sites, blocks, layers)
         return _INSTALLED[module]
 

@@ -29,9 +29,10 @@ from pruning.wiring import Wiring, remember, trace
 
 PROJECTION_NAMES = (
     "o_proj", "out_proj", "out_lin", "dense", "c_proj", "wo", "Wo", "post_proj", "projection_layer", "attention_out",
-    "proj", "o", "to_out",
+    "proj", "o", "to_out", "projection", "linear_out",
 )  # fmt: skip
 HEAD_COUNT_NAMES = ("num_attention_heads", "num_heads", "n_heads", "n_head", "num_query_heads", "nhead")
+HEAD_SIZE_NAMES = ("attention_head_size", "head_dim", "d_head", "head_size", "d_kv", "dim_head")
 COUNTED_TOKENS = 128
 UNMOVED = "setting its first unit to zero does not change the output"
 P = TypeVar("P", AttentionSite, MLPSite, Layer)
@@ -117,15 +118,34 @@ def _site_by_name(module: nn.Module, path: str, child: nn.Module) -> AttentionSi
     """An attention module that does not use the interface, recognised by its class, head count and projection."""
     if not re.search("attention|attn", type(child).__name__, re.IGNORECASE) or not path:
         return None
-    heads = next((getattr(child, n) for n in HEAD_COUNT_NAMES if isinstance(getattr(child, n, None), int)), 0)
-    named = {name: linear for name, linear in child.named_children() if is_linear(linear)}
-    widths = [fan(linear)[0] for name, linear in named.items() if name in PROJECTION_NAMES]
-    widths += [fan(linear)[1] for linear in named.values()]
-    if heads < 1 or not widths or widths[0] % heads:
+    heads = _number(child, HEAD_COUNT_NAMES) or 0
+    if heads < 1:
         return None
     kind = _kind(path, child, module)
-    site = _project_by_name(module, AttentionSite(0, path, "", kind, heads, heads, widths[0] // heads))
-    return site if site.projection else None
+    for width in _widths(child, heads):
+        site = _project_by_name(module, AttentionSite(0, path, "", kind, heads, heads, width // heads))
+        if site.projection:
+            return site
+    return None
+
+
+def _widths(attention: nn.Module, heads: int) -> list[int]:
+    """How wide all heads together may be: as the module says, as wide as its projection's input, or its queries."""
+    stated = [_number(attention, ("all_head_size",)), heads * (_number(attention, HEAD_SIZE_NAMES) or 0)]
+    named = {name: linear for name, linear in attention.named_children() if is_linear(linear)}
+    seen = [fan(linear)[0] for name, linear in named.items() if name in PROJECTION_NAMES]
+    seen += [fan(linear)[1] for linear in named.values()]
+    return [width for width in [*stated, *seen] if width and width % heads == 0]
+
+
+def _number(attention: nn.Module, names: tuple[str, ...]) -> int | None:
+    """The first of these attributes that is a number, of the module or else of its configuration."""
+    for owner in (attention, getattr(attention, "config", None)):
+        for name in names:
+            value = getattr(owner, name, None)
+            if isinstance(value, int) and not isinstance(value, bool) and value > 0:
+                return value
+    return None
 
 
 def _kind(path: str, module: nn.Module, model: nn.Module) -> str:
@@ -241,7 +261,7 @@ def _moved_together(module: nn.Module, slots: list[Slot], plain: dict[str, Tenso
         _close(found[n][0], plain[n][0]) and _close(found[n][1], alone[n][0]) for n in plain if len(plain[n]) == 1
     ):
         return None
-    parts = {name: value.view(rows, -1) for name, value in found.items() if name in plain}
+    parts = {name: value.reshape(rows, -1) for name, value in found.items() if name in plain}
     return [any(bool((part[i] != part[0]).any()) for part in parts.values()) for i in range(1, rows)]
 
 
@@ -352,7 +372,7 @@ def count_macs(module: nn.Module, tokens: int = COUNTED_TOKENS) -> tuple[int, st
     """
     from torch.utils.flop_counter import FlopCounterMode
 
-    inputs = dry_run_inputs(module, tokens)
+    inputs = counted_inputs(module, tokens)
     kernels = {torch.ops.aten._scaled_dot_product_flash_attention_for_cpu: _attention_flops}
     with torch.no_grad(), FlopCounterMode(display=False, custom_mapping=kernels) as counter:
         run(module, inputs)
@@ -360,6 +380,19 @@ def count_macs(module: nn.Module, tokens: int = COUNTED_TOKENS) -> tuple[int, st
     shape = " × ".join(map(str, main.shape[1:]))
     unit = "tokens" if main.dim() == 2 else "input"
     return math.ceil(counter.get_total_flops() / 2), f"1 × {shape} {unit}"
+
+
+def counted_inputs(module: nn.Module, tokens: int) -> dict[str, Tensor]:
+    """Inputs of so many tokens, or of fewer where the model has fewer positions than its configuration says."""
+    for length in (tokens, tokens // 2, tokens // 4):
+        inputs = dry_run_inputs(module, length)
+        try:
+            with torch.no_grad():
+                run(module, inputs)
+        except (IndexError, RuntimeError, ValueError):
+            continue
+        return inputs
+    return dry_run_inputs(module)
 
 
 def _attention_flops(query: torch.Size, key: torch.Size, value: torch.Size, *_: Any, **__: Any) -> int:

@@ -10,7 +10,7 @@ model uses transformers' attention interface. A row can go when everything that 
 from __future__ import annotations
 
 import weakref
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -64,6 +64,17 @@ class Wiring:
         """Every strand that the head depends on and that does not belong to more than one site."""
         return [s for s in self.heads if head in s.owners and len({owner.site for owner in s.owners}) == 1]
 
+    def require(self, sites: Iterable[AttentionSite]) -> None:
+        """Refuse sites whose heads cannot be told apart.
+
+        Raises:
+            UnsupportedError: Names the first.
+        """
+        apart = {owner.site for strand in self.heads for owner in strand.owners if len(strand.owners) == 1}
+        for site in sites:
+            if site.index not in apart and site.heads > 1:
+                raise UnsupportedError(f"the query, key and value weights of {site.name} cannot be told apart")
+
     def freed_by(self, heads: Collection[HeadId]) -> list[Strand]:
         """The strands that nothing needs once these heads are gone."""
         gone = frozenset(heads)
@@ -74,20 +85,11 @@ _FOUND: weakref.WeakKeyDictionary[nn.Module, Wiring] = weakref.WeakKeyDictionary
 
 
 def find_wiring(model: LoadedModel) -> Wiring:
-    """The wiring of a model, found once by one dry run.
-
-    Raises:
-        UnsupportedError: The derivatives of a site's heads do not tell its heads apart.
-    """
+    """The wiring of a model, found once by one dry run."""
     anatomy = model.anatomy
     if model.module not in _FOUND:
         _FOUND[model.module] = trace(model.module, anatomy.sites, [block.projection for block in anatomy.blocks])
-    wiring = _FOUND[model.module]
-    apart = {owner.site for strand in wiring.heads for owner in strand.owners if len(strand.owners) == 1}
-    for site in anatomy.sites:
-        if site.index not in apart and site.heads > 1:
-            raise UnsupportedError(f"the query, key and value weights of {site.name} cannot be told apart by a dry run")
-    return wiring
+    return _FOUND[model.module]
 
 
 def remember(module: nn.Module, wiring: Wiring) -> None:

@@ -47,6 +47,7 @@ class Magnitude(Criterion):
         from pruning.wiring import find_wiring
 
         module, wiring = context.model.module, find_wiring(context.model)
+        wiring.require(context.model.anatomy.sites)
         norms = []
         for done, site in enumerate(context.model.anatomy.sites):
             output = _rows_by_input(module.get_submodule(site.projection)).view(site.heads, -1)

@@ -46,10 +46,9 @@ def input_features(request: Request) -> Tensor | None:
 
 def _first_convolution(request: Request) -> nn.Conv1d | None:
     """The convolution over time that reads the bins of a spectrogram, where the model has one at its start."""
-    for name, child in request.module.named_modules():
-        if isinstance(child, nn.Conv1d) and name.rpartition(".")[2] in ("conv1", "mel_conv"):
-            return child
-    return None
+    found = ((name, child) for name, child in request.module.named_modules() if isinstance(child, nn.Conv1d))
+    name, child = next(found, ("", None))
+    return child if name.rpartition(".")[2] in ("conv1", "mel_conv") else None
 
 
 def features_mask(request: Request) -> Tensor | None:

@@ -25,9 +25,9 @@ def vocabulary(request: Request) -> int:
 
 def input_ids(request: Request) -> Tensor | None:
     """Random words ``(1, token)``; the placeholders of images and sounds come first."""
-    if request.has("pixel_values", "input_values", "input_features") and request.main != "input_ids":
-        if not _is_multimodal(request):
-            return None
+    has_other = request.has("pixel_values", "input_values", "input_features") and request.main != "input_ids"
+    if has_other and not _is_multimodal(request):
+        return None
     words = _words(request)
     before = [part for kind in PLACEHOLDERS if (part := placeholders(request, kind)) is not None]
     return torch.cat([words[:, :1], *before, words[:, 1:]], dim=1) if before else words
@@ -74,7 +74,13 @@ def placeholders(request: Request, kind: str) -> Tensor | None:
         for name in [name for name in request.made if name in given or name.startswith(kind)]:
             del request.made[name]
         return None
-    return torch.full((1, count), token)
+    return torch.tensor([[*_border(request, kind, "start"), *[token] * count, *_border(request, kind, "end")]])
+
+
+def _border(request: Request, kind: str, side: str) -> list[int]:
+    """The token before or after an image, where Qwen's models count images by it."""
+    found = request.of((request.config,), f"vision_{side}_token_id") if kind == "image" else None
+    return [found] if isinstance(found, int) else []
 
 
 def features(request: Request, kind: str) -> int | None:
@@ -122,6 +128,12 @@ def decoder_input_ids(request: Request) -> Tensor | None:
         return None
     ids = request.made.get("input_ids")
     return ids if ids is not None else _words(request)
+
+
+def question(request: Request) -> Tensor:
+    """What InstructBLIP's query transformer is asked, in the words of its own vocabulary."""
+    size = request.of((getattr(request.config, "qformer_config", None),), "vocab_size", default=100)
+    return torch.randint(min(10, size - 1), size, (1, request.tokens), generator=request.generator)
 
 
 def bbox(request: Request) -> Tensor | None:

@@ -67,9 +67,9 @@ def patch_width(request: Request) -> int:
     """How many numbers make a patch: the weights of the patch embedding know, and else the configuration does."""
     for name, child in request.module.named_modules():
         weight = getattr(child, "weight", None)
-        if "patch_embed" in name and not isinstance(child, nn.Embedding) and isinstance(weight, Tensor):
-            if weight.dim() > 1:
-                return weight[0].numel()
+        is_embedding = "patch_embed" in name and not isinstance(child, nn.Embedding)
+        if is_embedding and isinstance(weight, Tensor) and weight.dim() > 1:
+            return weight[0].numel()
     height, width = patch(request)
     return channels(request) * request.of(request.vision, "temporal_patch_size", default=1) * height * width
 
@@ -92,7 +92,8 @@ def images_of_one(request: Request) -> Tensor:
 
 LAYOUTS: dict[str, Callable[[Request], Tensor]] = {
     "superglue": pair_of_images, "lightglue": pair_of_images, "efficientloftr": pair_of_images,
-    "paddleocr_vl_vision": lambda request: patch_images(request)[None], "kimi_k25_vision": patch_images, "kimi_k25": patch_images,
+    "paddleocr_vl_vision": lambda request: patch_images(request)[None],
+    "kimi_k25_vision": patch_images, "kimi_k25": patch_images,
     "idefics": images_of_one, "colmodernvbert": images_of_one, "modernvbert": images_of_one,
     "fuyu": one_row_of_patches,
 }  # fmt: skip
@@ -114,6 +115,14 @@ def features(request: Request) -> Tensor | None:
 def high_resolution(request: Request) -> Tensor:
     size = pair(request.of((getattr(request.config, "high_res_vision_config", None),), "image_size", default=1024))
     return request.noise(1, channels(request), *size)
+
+
+def noise(request: Request) -> Tensor | None:
+    """The numbers ``(1, patch)`` that masked autoencoders sort to choose what they hide: else each call differs."""
+    if request.of((request.config,), "mask_ratio") is None:
+        return None
+    (height, width), (rows, columns) = image_size(request), patch(request)
+    return request.noise(1, (height // rows) * (width // columns))
 
 
 def merge_sizes(request: Request) -> Tensor:
@@ -147,7 +156,13 @@ def ones_like_image(request: Request) -> Tensor | None:
     return torch.ones(*pixels.shape[:-3], *pixels.shape[-2:], dtype=torch.long)
 
 
-def image_sizes(request: Request) -> Tensor:
+def image_sizes(request: Request) -> Tensor | None:
+    """Height and width of the one image, for towers that read it at its own size; LLaVA's plain towers want none."""
+    is_free = request.of((request.config,), "image_grid_pinpoints") or (
+        hasattr(request.vision[0], "model_type") and (request.vision[0].model_type in ("pixtral", "lighton_ocr_vision"))
+    )
+    if request.has("input_ids") and not is_free and "image_sizes" not in request.required:
+        return None
     return torch.tensor([image_size(request)])
 
 
