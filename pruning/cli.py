@@ -356,3 +356,8 @@ def _finite(value: Any) -> Any:
     if isinstance(value, dict):
         return {key: _finite(item) for key, item in value.items()}
     return [_finite(item) for item in value] if isinstance(value, (list, tuple)) else value
+
+
+from pruning.conformance.command import conformance  # noqa: E402  (it needs nothing from here, and is listed last)
+
+commands.add_command(conformance)

@@ -61,18 +61,18 @@ class LayerSlot(Slot):
             return None
         y = output if isinstance(output, Tensor) else output[0]
         x = entry(args, kwargs, y)
+        if x is None:
+            return None
         gate = _expand(gate, y)
         fill = _fill_of(self)
         y = gate * y + (1 - gate) * (x if fill is None else x + fill.to(x.dtype))  # exact where the gate is 1
         return y if isinstance(output, Tensor) else (y, *output[1:])
 
 
-def entry(args: tuple[Any, ...], kwargs: Mapping[str, Any], y: Tensor) -> Tensor:
-    """What a residual layer with output ``y`` adds to: the first of its inputs with that shape."""
-    for value in (*args, *kwargs.values()):
-        if isinstance(value, Tensor) and value.shape == y.shape:
-            return value
-    raise UnsupportedError("a layer changes the shape of its input: it cannot be gated")
+def entry(args: tuple[Any, ...], kwargs: Mapping[str, Any], y: Tensor) -> Tensor | None:
+    """What a residual layer with output ``y`` adds to: the first of its inputs with that shape, if there is one."""
+    inputs = (value for value in (*args, *kwargs.values()) if isinstance(value, Tensor))
+    return next((value for value in inputs if value.shape == y.shape), None)
 
 
 Gates = Mapping[Slot, Tensor]

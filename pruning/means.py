@@ -103,6 +103,8 @@ def _input_hook(sums: dict[str, _Sum], name: str) -> Callable[..., None]:
 def _layer_hook(sums: dict[str, _Sum], name: str) -> Callable[..., None]:
     def hook(module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any], output: Any) -> None:
         y = output if isinstance(output, Tensor) else output[0]
-        sums[name].add(y - entry(args, kwargs, y))
+        x = entry(args, kwargs, y)
+        if x is not None:
+            sums[name].add(y - x)
 
     return hook

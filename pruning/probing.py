@@ -34,7 +34,7 @@ PROJECTION_NAMES = (
 HEAD_COUNT_NAMES = ("num_attention_heads", "num_heads", "n_heads", "n_head", "num_query_heads", "nhead")
 HEAD_SIZE_NAMES = ("attention_head_size", "head_dim", "d_head", "head_size", "d_kv", "dim_head")
 COUNTED_TOKENS = 128
-UNMOVED = "setting its first unit to zero does not change the output"
+UNMOVED = "setting half of it to zero does not change the output"
 P = TypeVar("P", AttentionSite, MLPSite, Layer)
 NO_HEADS = "no attention heads were found: no module uses transformers' attention interface or looks like attention"
 

@@ -247,7 +247,7 @@ def _layout(one: Tensor, other: Tensor, weights: Tensor, tolerance: float) -> tu
         weights: ``(neuron,)``.
     """
     rows, neurons = one.shape[-1], len(weights)
-    if rows % neurons:
+    if rows % neurons or not one.numel():
         return None
     token = one.abs().argmax(0, keepdim=True)
     one, other = one.gather(0, token)[0], other.gather(0, token)[0]

@@ -16,7 +16,11 @@ GRID = (1, 4, 4)  # frames, rows and columns of patches where the model takes im
 
 def image_size(request: Request) -> Size:
     """Height and width that the configuration names, or the usual ones."""
-    return pair(request.of(request.vision, "image_size", "input_size", "img_size", default=IMAGE_SIZE))
+    return pair(
+        request.of(
+            request.vision, "image_size", "input_size", "img_size", "crop_size", "resolution", default=IMAGE_SIZE
+        )
+    )
 
 
 def channels(request: Request) -> int:
