@@ -26,8 +26,9 @@ class AttentionSite:
         heads: Number of query heads.
         kv_heads: Number of key-value heads (fewer than ``heads`` under grouped-query attention).
         head_dim: Width of one head in the projection's input.
-        layout: What is left of a head that is cut: nothing (``compact``, ``configured``), or zeros in its place
-            (``padded``: its weights are gone, its attention arithmetic is not).
+        layout: What is left of a head that is cut: nothing (``compact``, ``configured``); zeros in its place
+            (``padded``: its weights are gone, its attention arithmetic is not); all but its columns of the projection
+            (``columns``).
         support: What can be done with its heads.
         reason: Why not more, in words; empty when nothing is missing.
     """

@@ -92,12 +92,13 @@ def count_cost(model: LoadedModel, tokens: int = 128) -> CostModel:
 
     module, anatomy, wiring = model.module, model.anatomy, find_wiring(model)
     counter = _Counter(module, tokens)
-    whole = {site.index for site in anatomy.sites if site.layout != "padded"}
+    whole = {site.index for site in anatomy.sites if site.layout in ("compact", "configured")}
+    tied = {site.index for site in anatomy.sites if site.layout == "columns"}
     heads = []
     for strand in wiring.heads:
-        if strand.dim is None:
+        if strand.dim is None and not tied & {owner.site for owner in strand.owners}:
             heads.append(Share(counter.rows(strand.path, len(strand.rows)), strand.owners))
-        elif {owner.site for owner in strand.owners} <= whole:
+        elif strand.dim is not None and {owner.site for owner in strand.owners} <= whole:
             heads.append(Share(counter.slices(strand.path, strand.dim, len(strand.rows)), strand.owners))
     for site in anatomy.sites:
         one = counter.columns(site.projection, site.head_dim)

@@ -221,7 +221,12 @@ def _code(module: nn.Module, recipe: dict[str, Any], classes: dict[str, type]) -
             "        full = full_config(config, recipe)\n"
             "        super().__init__(full, *args, **kwargs)\n"
             f"        apply_recipe(self, recipe, {prefix_of(kind, module, recipe)!r})\n"
-            "        shorten_config(full, config, recipe)\n"
+            "        shorten_config(full, config, recipe)\n\n"
+            "    def initialize_weights(self):\n"
+            '        """Compute what is not saved as transformers does for its own classes."""\n'
+            "        self.is_custom_code = lambda: False\n"
+            "        super().initialize_weights()\n"
+            "        del self.is_custom_code\n"
         )
     return code.replace("import copy\n", "import copy\nimport importlib\n", 1)
 

@@ -60,7 +60,7 @@ class LayerSlot(Slot):
         if gate is None:
             return None
         y = output if isinstance(output, Tensor) else output[0]
-        x = entry(args, kwargs, y)
+        x = entry(args, kwargs, y) if isinstance(y, Tensor) else None
         if x is None:
             return None
         gate = _expand(gate, y)

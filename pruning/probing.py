@@ -19,7 +19,6 @@ from torch import Tensor, nn
 
 from pruning.anatomy import Anatomy, AttentionSite, Layer, MLPSite, Support
 from pruning.attention import AttentionCall, observed, on_this_thread
-from pruning.errors import UnsupportedError
 from pruning.gating import Gates, Slot, gates_set, install
 from pruning.inputs import allow_batches, dry_run_inputs, outputs, run
 from pruning.linear import fan, is_linear
@@ -181,10 +180,17 @@ def find_layers(module: nn.Module, sites: list[AttentionSite], linears: list[str
         if owner is None:
             continue
         inside = layers.setdefault(f"{owner}.{path[len(owner) + 1 :].partition('.')[0]}", [])
-        is_down = path not in projections and not path.startswith(attention)
+        is_down = path not in projections and not path.startswith(attention) and not _in_mixer(module, path)
         if is_down and fan(module.get_submodule(path))[1] in widths:
             inside.append(path)
     return layers
+
+
+def _in_mixer(module: nn.Module, path: str) -> bool:
+    """Whether a linear layer belongs to something that mixes tokens, and so to no feed-forward block."""
+    parents = path.split(".")[:-1]
+    names = (type(module.get_submodule(".".join(parents[: i + 1]))).__name__ for i in range(len(parents)))
+    return any(re.search("Attention|Attn|Mamba|SSM|Recurrent|DeltaNet|Mixer$", name) for name in names)
 
 
 def assemble(
@@ -253,7 +259,7 @@ def _moved_together(module: nn.Module, slots: list[Slot], plain: dict[str, Tenso
     try:
         found = _run_with(module, many, gates)
         alone = _run_with(module, one, {slots[0]: gates[slots[0]][1]})
-    except (RuntimeError, ValueError, IndexError, UnsupportedError):
+    except Exception:  # as below: the parts are then tried one by one
         return None
     if any(name not in found or len(found[name]) != rows * len(value) for name, value in plain.items()):
         return None
@@ -287,9 +293,6 @@ def _close(a: Tensor, b: Tensor) -> bool:
     return not a.numel() or bool((a - b).abs().max() <= scale * max(1.0, float(b.abs().max())))
 
 
-FAILURES = (TypeError, ValueError, RuntimeError, AttributeError, IndexError, KeyError, AssertionError, UnsupportedError)
-
-
 def _without_support(anatomy: Anatomy, reason: str) -> Anatomy:
     def refuse(parts: tuple[P, ...]) -> tuple[P, ...]:
         return tuple(replace(part, support="none", reason=reason) for part in parts)
@@ -298,11 +301,15 @@ def _without_support(anatomy: Anatomy, reason: str) -> Anatomy:
     return replace(anatomy, sites=parts[0], blocks=parts[1], layers=parts[2], support="none", reason=reason)
 
 
+def _why(part: AttentionSite | MLPSite | Layer) -> str:
+    return UNMOVED if not isinstance(part, Layer) else f"{UNMOVED}, or it changes the shape of its input"
+
+
 def _with_support(anatomy: Anatomy, moved: list[bool]) -> Anatomy:
     answers = iter(moved)
 
     def judge(parts: tuple[P, ...]) -> tuple[P, ...]:
-        return tuple(part if next(answers) else replace(part, support="none", reason=UNMOVED) for part in parts)
+        return tuple(part if next(answers) else replace(part, support="none", reason=_why(part)) for part in parts)
 
     sites, blocks, layers = judge(anatomy.sites), judge(anatomy.blocks), judge(anatomy.layers)
     bad = [site.name for site in sites if site.support == "none"]
@@ -321,7 +328,7 @@ def describe_module(module: nn.Module) -> Anatomy:
     try:
         sites, linears = find_sites(module)
         macs, counted = count_macs(module)
-    except FAILURES as error:
+    except Exception as error:  # the code of any architecture may fail in any way
         reason = f"the dry run failed with {type(error).__name__}: {str(error).splitlines()[0] if str(error) else ''}"
         return Anatomy((), (), (), parameters, 0, "not measured", "none", reason)
     usable = [site for site in sites if site.projection]
@@ -335,7 +342,10 @@ def describe_module(module: nn.Module) -> Anatomy:
     usable = [_grouped(site, wiring) for site in usable]
     blocks, found = assemble(module, usable, layers, wiring)
     anatomy = Anatomy(tuple(usable), tuple(blocks), tuple(found), parameters, macs, counted, "gate")
-    anatomy = self_test(module, anatomy)
+    try:
+        anatomy = self_test(module, anatomy)
+    except Exception as error:  # as above
+        return _without_support(anatomy, f"gated, it does not run: {type(error).__name__}: {error}")
     if lost:
         anatomy = replace(anatomy, reason=f"no projection was found for {', '.join(lost)}")
     return judge(module, anatomy, wiring, reason)
@@ -344,7 +354,7 @@ def describe_module(module: nn.Module) -> Anatomy:
 def _wire(module: nn.Module, sites: list[AttentionSite], layers: dict[str, list[str]]) -> tuple[Wiring, str]:
     try:
         wiring = trace(module, sites, [path for inside in layers.values() for path in inside])
-    except FAILURES as error:
+    except Exception as error:  # as above: what cannot be differentiated can still be gated
         return (
             Wiring(),
             f"derivatives cannot be taken: {str(error).splitlines()[0] if str(error) else type(error).__name__}",

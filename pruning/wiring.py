@@ -147,11 +147,13 @@ class _Tracer:
 
     def _after(self, path: str) -> Any:
         def hook(module: nn.Module, args: tuple[Any, ...], output: Any) -> Any:
-            if not isinstance(output, Tensor) or not output.is_floating_point():
+            first = output[0] if isinstance(output, tuple) and output else output
+            if not isinstance(first, Tensor) or not first.is_floating_point():
                 return output
-            leaf = output.detach().requires_grad_()
+            leaf = first.detach().requires_grad_()
             self.leaves.append((path, leaf))
-            return leaf.clone()  # models may write into what they get
+            copy = leaf.clone()  # models may write into what they get
+            return (copy, *output[1:]) if isinstance(output, tuple) else copy
 
         return hook
 

@@ -124,8 +124,14 @@ def layer_skipped(module: nn.Module, layer: Layer) -> Iterator[None]:
     """Let a layer hand out what it received."""
 
     def hook(child: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any], output: Any) -> Any:
-        received = args[0] if args else kwargs["hidden_states"]
-        return received if isinstance(output, Tensor) else type(output)((received, *output[1:]))
+        first = output if isinstance(output, Tensor) else output[0]
+        tensors = [value for value in (*args, *kwargs.values()) if isinstance(value, Tensor)]
+        received = next(value for value in tensors if value.shape == first.shape)
+        if isinstance(output, Tensor):
+            return received
+        if hasattr(output, "_fields"):
+            return output._replace(**{output._fields[0]: received})
+        return received, *output[1:]
 
     handle = module.get_submodule(layer.name).register_forward_hook(hook, prepend=True, with_kwargs=True)
     try:
@@ -161,9 +167,9 @@ def attention_zeroed(module: nn.Module, site: AttentionSite, head: int) -> Itera
     inside, seen = [0], list[str]()
 
     def change(name: str, found: Tensor) -> Tensor:
-        if inside[0] and found.dim() >= 3 and found.shape[-3] == site.heads:
+        if inside[0] and found.dim() == 4 and found.shape[1] == site.heads:  # (batch, head, query, key or width)
             seen.append(name)
-            return found.index_fill(-3, torch.tensor([head]), 0.0)
+            return found.index_fill(1, torch.tensor([head]), 0.0)
         return found
 
     def enter(*_: Any) -> None:

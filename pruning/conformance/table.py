@@ -25,7 +25,7 @@ QUESTIONS: tuple[tuple[str, str, tuple[str, ...]], ...] = (
 def totals_of(families: dict[str, Family]) -> dict[str, Any]:
     """How many model types were built, have attention, and are right, question by question."""
     built = {name: family for name, family in families.items() if family["outcome"] != "not built"}
-    attending = [family for family in built.values() if family.get("found", {}).get("sites")]
+    attending = [family for family in built.values() if _attends(family)]
     counts = {key: _count(_answer(family, path) for family in attending) for key, _, path in QUESTIONS}
     outcomes = ("right", "partly", "wrong", "stopped", "no attention", "not built")
     return {
@@ -35,6 +35,11 @@ def totals_of(families: dict[str, Family]) -> dict[str, Any]:
         "outcomes": {word: sum(family["outcome"] == word for family in families.values()) for word in outcomes},
         **counts,
     }
+
+
+def _attends(family: Family) -> bool:
+    """Whether attention was found, or looking for it never came to an end."""
+    return bool(family["found"]["sites"]) if "found" in family else family["outcome"] == "stopped"
 
 
 def _answer(family: Family, path: tuple[str, ...]) -> str:

@@ -9,6 +9,7 @@ layouts, tried in this order until the result equals the masked model:
 * ``configured``: the same, and the attention module gets a copy of its configuration with its own head counts.
 * ``padded``: the weights go all the same, but the layers hand out zeros in the dead heads' places, so that the code
   around them may go on counting heads as before. The attention arithmetic of dead heads stays.
+* ``columns``: only the columns of the output projection go, where a head's own weights also feed something else.
 """
 
 from __future__ import annotations
@@ -24,8 +25,8 @@ from pruning.linear import drop_inputs, drop_outputs, taken
 from pruning.masks import HeadId
 from pruning.wiring import Strand, Wiring
 
-Layout = Literal["compact", "configured", "padded"]
-LAYOUTS: tuple[Layout, ...] = ("compact", "configured", "padded")
+Layout = Literal["compact", "configured", "padded", "columns"]
+LAYOUTS: tuple[Layout, ...] = ("compact", "configured", "padded", "columns")
 
 # Attributes of attention modules and of configurations, and what they count, by the number of query heads, key-value
 # heads and the head size.
@@ -49,9 +50,9 @@ COUNTS = {
 def cut_heads(module: nn.Module, anatomy: Anatomy, wiring: Wiring, heads: Iterable[HeadId], layout: Layout) -> None:
     """Cut heads out of ``module``, in place."""
     gone = frozenset(heads)
-    vanish = frozenset[HeadId]() if layout == "padded" else _vanishing(gone, anatomy)
+    vanish = frozenset[HeadId]() if layout in ("padded", "columns") else _vanishing(gone, anatomy)
     shift = _rows(wiring.freed_by(vanish))
-    for (path, dim), rows in _rows(wiring.freed_by(gone)).items():
+    for (path, dim), rows in _rows(wiring.freed_by(gone) if layout != "columns" else []).items():
         if dim is None:
             drop_outputs(module.get_submodule(path), rows, shift.get((path, dim), set()))
         elif (path, dim) in shift:

@@ -31,7 +31,7 @@ def judge(module: nn.Module, anatomy: Anatomy, wiring: Wiring, reason: str = "")
     apart = {owner.site for strand in wiring.heads for owner in strand.owners if len(strand.owners) == 1}
     sites = [s for s in anatomy.sites if s.support != "none" and (s.index in apart or s.heads == 1)]
     site_reasons = dict.fromkeys((s.index for s in anatomy.sites), reason or UNTOLD) | trial.of(sites, _some_heads)
-    layout = trial.layout
+    layouts = dict(trial.layouts)
     blocks = [b for b in anatomy.blocks if b.support != "none"]
     block_reasons = trial.of(blocks, _some_neurons)
     layer_reasons: dict[int, str] = {}
@@ -40,7 +40,9 @@ def judge(module: nn.Module, anatomy: Anatomy, wiring: Wiring, reason: str = "")
         layer_reasons |= trial.of(some, lambda layer: Mask(layers=frozenset({layer.index})))
     anatomy = replace(
         anatomy,
-        sites=tuple(replace(_raised(part, site_reasons), layout=layout) for part in anatomy.sites),
+        sites=tuple(
+            replace(_raised(part, site_reasons), layout=layouts.get(part.index, part.layout)) for part in anatomy.sites
+        ),
         blocks=tuple(_raised(part, block_reasons) for part in anatomy.blocks),
         layers=tuple(_raised(part, layer_reasons) for part in anatomy.layers),
     )
@@ -50,7 +52,7 @@ def judge(module: nn.Module, anatomy: Anatomy, wiring: Wiring, reason: str = "")
 class _Trial:
     def __init__(self, module: nn.Module, anatomy: Anatomy, wiring: Wiring) -> None:
         self.module, self.anatomy, self.wiring = module, anatomy, wiring
-        self.layout: Layout = "compact"
+        self.layouts: dict[int, Layout] = {}
 
     def of(self, parts: Sequence[P], mask_of: Callable[[P], Mask]) -> dict[int, str]:
         """Why each part cannot be cut, by its index; empty for those that can. Parts that fail together are halved."""
@@ -70,9 +72,10 @@ class _Trial:
         masks = [mask_of(part) for part in parts]
         mask = Mask(*(frozenset().union(*(getattr(m, kind) for m in masks)) for kind in ("heads", "neurons", "layers")))
         try:
-            _, self.layout, _ = cut(self.module, self.anatomy, self.wiring, mask)
-        except UnsupportedError as error:
-            return str(error)
+            _, layout, _ = cut(self.module, self.anatomy, self.wiring, mask)
+        except Exception as error:  # the code of any architecture may fail in any way when parts of it are masked
+            return str(error) if isinstance(error, UnsupportedError) else f"{type(error).__name__}: {error}"
+        self.layouts |= dict.fromkeys((part.index for part in parts), layout)
         return ""
 
 
