@@ -28,7 +28,7 @@ from pruning.wiring import Wiring, remember, trace
 
 PROJECTION_NAMES = (
     "o_proj", "out_proj", "out_lin", "dense", "c_proj", "wo", "Wo", "post_proj", "projection_layer", "attention_out",
-    "proj", "o", "to_out", "projection", "linear_out",
+    "proj", "o", "to_out", "projection", "linear_out", "output",
 )  # fmt: skip
 HEAD_COUNT_NAMES = ("num_attention_heads", "num_heads", "n_heads", "n_head", "num_query_heads", "nhead")
 HEAD_SIZE_NAMES = ("attention_head_size", "head_dim", "d_head", "head_size", "d_kv", "dim_head")
@@ -118,7 +118,7 @@ def _site_by_name(module: nn.Module, path: str, child: nn.Module) -> AttentionSi
     if not re.search("attention|attn", type(child).__name__, re.IGNORECASE) or not path:
         return None
     heads = _number(child, HEAD_COUNT_NAMES) or 0
-    if heads < 1:
+    if heads < 1 or not any(is_linear(inner) for inner in child.modules()):
         return None
     kind = _kind(path, child, module)
     for width in _widths(child, heads):

@@ -96,6 +96,15 @@ def remove_layers(layers: Any, gone: list[int]) -> None:
         del layers[index]
 
 
+def drop_dangling_ties(model: nn.Module) -> None:
+    """Forget that weights are tied to those of layers that are gone."""
+    for module in model.modules():
+        tied = getattr(module, "all_tied_weights_keys", None)
+        if isinstance(tied, dict):
+            names = {name for name, _ in module.named_parameters(remove_duplicate=False)}
+            module.all_tied_weights_keys = {a: b for a, b in tied.items() if a in names and b in names}
+
+
 def full_config(config: Any, recipe: dict[str, Any]) -> Any:
     """The configuration with which the original was built."""
     full = copy.deepcopy(config)
@@ -127,6 +136,7 @@ def apply_recipe(model: nn.Module, recipe: dict[str, Any], prefix: str = "") -> 
 
     for path, gone in inside("removed_layers"):
         remove_layers(model.get_submodule(path), gone)
+        drop_dangling_ties(model)
     for path, shape in inside("parameters"):
         set_parameter(model, path, shape)
     for path, attributes in inside("attributes"):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Collection, Iterator
 from contextlib import ExitStack, contextmanager
 from typing import Any
@@ -97,6 +98,11 @@ def difference(found: Values, expected: Values, *, relative: bool = False) -> fl
     return worst
 
 
+def without_layer_outputs(found: Values) -> Values:
+    """Without what the model recorded layer by layer: a copy with fewer layers records less."""
+    return {name: value for name, value in found.items() if not re.search(r"(hidden_states|attentions)\.\d+$", name)}
+
+
 def has_nan(found: Values) -> bool:
     return any(bool(value.isnan().any()) for value in found.values())
 
@@ -190,12 +196,14 @@ def attention_zeroed(module: nn.Module, site: AttentionSite, head: int) -> Itera
 
 @contextmanager
 def attention_seen(module: nn.Module) -> Iterator[list[str]]:
-    """Collect the paths of the modules in which torch attends: in its kernel, or in a softmax over four dimensions."""
+    """Collect the paths of the modules in which torch attends: in its kernel, or, by name, in a softmax over scores."""
     running, seen = list[str](), list[str]()
+    named = {path for path, child in module.named_modules() if re.search("attention|attn", type(child).__name__, re.I)}
 
     def change(name: str, found: Tensor) -> Tensor:
-        if running and running[-1] not in seen and (name == KERNEL or found.dim() >= 4):
-            seen.append(running[-1])
+        path = running[-1] if running else ""
+        if path not in seen and (name == KERNEL or (path in named and found.dim() >= 4)):
+            seen.append(path)
         return found
 
     handles: list[Any] = []

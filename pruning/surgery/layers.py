@@ -9,7 +9,7 @@ from typing import Any
 from torch import nn
 
 from pruning.anatomy import Anatomy
-from pruning.reload_code import remove_layers
+from pruning.reload_code import drop_dangling_ties, remove_layers
 
 
 def removed_by_list(anatomy: Anatomy, layers: Collection[int]) -> dict[str, list[int]]:
@@ -31,6 +31,8 @@ def cut_layers(module: nn.Module, removed: dict[str, list[int]]) -> None:
             left = len(layers) - len(gone)
             setattr(config, name, left if isinstance(value, int) else _without(value, gone))
         remove_layers(layers, gone)
+    if removed:
+        drop_dangling_ties(module)
 
 
 def layer_counts(module: nn.Module, path: str, count: int) -> tuple[Any, list[str]]:
