@@ -69,7 +69,9 @@ def model_options(command: Callable) -> Callable:
     options = [
         click.argument("model"),
         click.option("--device", type=click.Choice(["auto", "cpu", "cuda"]), default="auto", show_default=True),
-        click.option("--dtype", type=click.Choice(["float32", "bfloat16"]), default="float32", show_default=True),
+        click.option(
+            "--dtype", type=click.Choice(["float32", "bfloat16", "float16"]), default="float32", show_default=True
+        ),
         click.option("--threads", type=click.IntRange(1, 1024), help="Threads of torch; its own default otherwise."),
         click.option("--trust-remote-code", is_flag=True, help="Run code that comes with the model."),
         json_option,

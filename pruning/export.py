@@ -272,7 +272,7 @@ def _copy_sentence_transformer(source: Path, draft: Path) -> None:
 def _reload_difference(pruned: PrunedModel, folder: Path, auto: str, *, trust: bool) -> float:
     """Reload the checkpoint and compare: every weight must be the same, bit by bit, and then every output.
 
-    The outputs are compared with the same tensors in memory, because where a tensor begins decides how sums are rounded.
+    The outputs are compared with the same tensors in memory: where a tensor begins decides how sums are rounded.
     """
     import torch
     import transformers

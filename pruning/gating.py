@@ -66,7 +66,17 @@ class LayerSlot(Slot):
         gate = _expand(gate, y)
         fill = _fill_of(self)
         y = gate * y + (1 - gate) * (x if fill is None else x + fill.to(x.dtype))  # exact where the gate is 1
-        return y if isinstance(output, Tensor) else (y, *output[1:])
+        return _with_first(output, y)
+
+
+def _with_first(output: Any, y: Tensor) -> Any:
+    """A layer's output with its hidden states replaced, of the type that the layer gives."""
+    if isinstance(output, Tensor):
+        return y
+    if isinstance(output, dict):
+        return type(output)(**(dict(output) | {next(iter(output)): y}))
+    values = (y, *output[1:])
+    return type(output)(*values) if hasattr(output, "_fields") else values
 
 
 def entry(args: tuple[Any, ...], kwargs: Mapping[str, Any], y: Tensor) -> Tensor | None:

@@ -250,6 +250,7 @@ def load_folder(spec: ModelSpec, folder: Path, on_step: OnStep, fingerprint: str
 
 def _read_config(folder: Path, spec: ModelSpec) -> Any:
     from transformers import AutoConfig
+    from transformers.models.auto.configuration_auto import CONFIG_MAPPING_NAMES
 
     path = folder / "config.json"
     if not path.is_file():
@@ -260,7 +261,8 @@ def _read_config(folder: Path, spec: ModelSpec) -> Any:
         raise ModelError(f"{path} is not JSON: {error}") from error
     if not isinstance(raw, dict):
         raise ModelError(f"{path} does not hold a configuration")
-    if "auto_map" in raw and not spec.trust_remote_code:
+    native = raw.get("model_type") in CONFIG_MAPPING_NAMES and "headroom" not in raw  # its own code is not needed
+    if "auto_map" in raw and not native and not spec.trust_remote_code:
         raise ModelError(f"{spec.name} brings its own code: load it with --trust-remote-code if you trust its author")
     try:
         return AutoConfig.from_pretrained(folder, trust_remote_code=spec.trust_remote_code)
@@ -340,7 +342,7 @@ def file_sha256(path: Path) -> str:
 def torch_dtype(name: str) -> Any:
     import torch
 
-    return {"float32": torch.float32, "bfloat16": torch.bfloat16}[name]
+    return {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}[name]
 
 
 def _device(name: str) -> Any:

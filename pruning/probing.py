@@ -24,18 +24,21 @@ from pruning.inputs import allow_batches, dry_run_inputs, outputs, run
 from pruning.linear import fan, is_linear
 from pruning.masks import HeadId
 from pruning.surgery.support import judge
+from pruning.unreached import NO_HEADS, unreached
 from pruning.wiring import Wiring, remember, trace
 
 PROJECTION_NAMES = (
     "o_proj", "out_proj", "out_lin", "dense", "c_proj", "wo", "Wo", "post_proj", "projection_layer", "attention_out",
     "proj", "o", "to_out", "projection", "linear_out", "output",
 )  # fmt: skip
-HEAD_COUNT_NAMES = ("num_attention_heads", "num_heads", "n_heads", "n_head", "num_query_heads", "nhead")
+HEAD_COUNT_NAMES = (
+    "num_attention_heads", "num_heads", "n_heads", "n_head", "num_query_heads", "num_attn_heads", "nhead",
+)  # fmt: skip
 HEAD_SIZE_NAMES = ("attention_head_size", "head_dim", "d_head", "head_size", "d_kv", "dim_head")
 COUNTED_TOKENS = 128
+UNLIKE = "what reaches its projection is not made of heads that are fed alike"
 UNMOVED = "setting half of it to zero does not change the output"
 P = TypeVar("P", AttentionSite, MLPSite, Layer)
-NO_HEADS = "no attention heads were found: no module uses transformers' attention interface or looks like attention"
 
 
 @dataclass
@@ -70,8 +73,11 @@ class _Trace:
                 self.pending.remove((owner, output))
 
 
-def find_sites(module: nn.Module) -> tuple[list[AttentionSite], list[str]]:
-    """Every attention site in the order of the forward pass, and the paths of the linear layers that ran."""
+def find_sites(module: nn.Module) -> tuple[list[AttentionSite], list[str], set[str]]:
+    """Every attention site in the order of the forward pass, and the paths of the linear layers that ran.
+
+    The third value names the sites that were seen to attend; the others are found by their names.
+    """
     found = _Trace(module, {child: path for path, child in module.named_modules()})
     watch = on_this_thread(found.on_linear)
     handles = [child.register_forward_pre_hook(watch) for child in found.paths if is_linear(child)]
@@ -85,7 +91,8 @@ def find_sites(module: nn.Module) -> tuple[list[AttentionSite], list[str]]:
     sites = [site if site.projection else _project_by_name(module, site) for site in found.sites.values()]
     sites += _sites_by_name(module, sites, order)
     sites.sort(key=lambda site: order.get(site.projection, len(order)))
-    return [replace(site, index=i) for i, site in enumerate(sites)], list(order)
+    watched = {site.name for site in found.sites.values()}
+    return [replace(site, index=i) for i, site in enumerate(sites)], list(order), watched
 
 
 def _sites_by_name(module: nn.Module, known: list[AttentionSite], ran: dict[str, int]) -> list[AttentionSite]:
@@ -133,7 +140,7 @@ def _widths(attention: nn.Module, heads: int) -> list[int]:
     stated = [_number(attention, ("all_head_size",)), heads * (_number(attention, HEAD_SIZE_NAMES) or 0)]
     named = {name: linear for name, linear in attention.named_children() if is_linear(linear)}
     seen = [fan(linear)[0] for name, linear in named.items() if name in PROJECTION_NAMES]
-    seen += [fan(linear)[1] for linear in named.values()]
+    seen += [fan(linear)[1] for linear in named.values()] + [fan(linear)[0] for linear in named.values()]
     return [width for width in [*stated, *seen] if width and width % heads == 0]
 
 
@@ -301,6 +308,14 @@ def _without_support(anatomy: Anatomy, reason: str) -> Anatomy:
     return replace(anatomy, sites=parts[0], blocks=parts[1], layers=parts[2], support="none", reason=reason)
 
 
+def _without_doubtful(anatomy: Anatomy, doubtful: set[int]) -> Anatomy:
+    """Sites found by name whose slices are not fed alike hold something else than heads side by side."""
+    sites = tuple(
+        replace(site, support="none", reason=UNLIKE) if site.index in doubtful else site for site in anatomy.sites
+    )
+    return replace(anatomy, sites=sites)
+
+
 def _why(part: AttentionSite | MLPSite | Layer) -> str:
     return UNMOVED if not isinstance(part, Layer) else f"{UNMOVED}, or it changes the shape of its input"
 
@@ -326,29 +341,30 @@ def describe_module(module: nn.Module) -> Anatomy:
     allow_batches(module)
     parameters = sum(p.numel() for p in module.parameters())
     try:
-        sites, linears = find_sites(module)
+        sites, linears, watched = find_sites(module)
         macs, counted = count_macs(module)
     except Exception as error:  # the code of any architecture may fail in any way
         reason = f"the dry run failed with {type(error).__name__}: {str(error).splitlines()[0] if str(error) else ''}"
         return Anatomy((), (), (), parameters, 0, "not measured", "none", reason)
     usable = [site for site in sites if site.projection]
-    lost = [site.name for site in sites if not site.projection]
+    lost = [(site.name, site.reason) for site in sites if not site.projection] + unreached(module, sites)
     if not usable:
-        reason = f"{lost[0]}: {sites[0].reason}" if lost else NO_HEADS
+        reason = f"{lost[0][0]}: {lost[0][1]}" if lost else NO_HEADS
         return Anatomy(tuple(sites), (), (), parameters, macs, counted, "none", reason)
     usable = [replace(site, index=i) for i, site in enumerate(usable)]
     layers = find_layers(module, usable, linears)
     wiring, reason = _wire(module, usable, layers)
     usable = [_grouped(site, wiring) for site in usable]
+    doubtful = {site.index for site in usable if site.name not in watched and not wiring.is_alike(site)}
     blocks, found = assemble(module, usable, layers, wiring)
     anatomy = Anatomy(tuple(usable), tuple(blocks), tuple(found), parameters, macs, counted, "gate")
     try:
         anatomy = self_test(module, anatomy)
     except Exception as error:  # as above
         return _without_support(anatomy, f"gated, it does not run: {type(error).__name__}: {error}")
-    if lost:
-        anatomy = replace(anatomy, reason=f"no projection was found for {', '.join(lost)}")
-    return judge(module, anatomy, wiring, reason)
+    anatomy = judge(module, _without_doubtful(anatomy, doubtful), wiring, reason)
+    beside = "; ".join(f"not reached: {name}: {why}" for name, why in lost)
+    return replace(anatomy, reason="; ".join(filter(None, (anatomy.reason, beside))))
 
 
 def _wire(module: nn.Module, sites: list[AttentionSite], layers: dict[str, list[str]]) -> tuple[Wiring, str]:

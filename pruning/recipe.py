@@ -93,6 +93,8 @@ def ordinary_config(anatomy: Anatomy, pruned: PrunedModel) -> Any:
         return None
     for part in parts:
         for name, value in list(vars(part).items()):
+            if value is None and WIDTH_NAMES.search(name) and len(widths) == 1:
+                setattr(part, name, next(iter(widths.values())))  # GPT-2 means four times its hidden size by None
             if isinstance(value, bool) or not isinstance(value, int):
                 continue
             if WIDTH_NAMES.search(name) and value in widths:

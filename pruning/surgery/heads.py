@@ -35,6 +35,7 @@ COUNTS = {
     "num_attention_heads": lambda q, kv, size: q,
     "encoder_attention_heads": lambda q, kv, size: q,
     "decoder_attention_heads": lambda q, kv, size: q,
+    "num_attn_heads": lambda q, kv, size: q,
     "n_heads": lambda q, kv, size: q,
     "n_head": lambda q, kv, size: q,
     "nhead": lambda q, kv, size: q,

@@ -1,0 +1,43 @@
+"""Attention that Headroom does not reach, and why: said in words rather than passed over."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+
+from torch import nn
+
+from pruning.anatomy import AttentionSite
+
+NO_HEADS = "no attention heads were found: no module uses transformers' attention interface or looks like attention"
+UNKNOWN = "its output does not reach a linear layer as heads side by side"
+# Classes whose heads lie where no hook on a linear layer's input can scale them.
+REASONS = {
+    "MultiheadAttention": "torch computes its heads and its output projection in one function",
+    "WavLMAttention": "torch computes its heads and its output projection in one function",
+    "XLNetRelativeAttention": "its output projection is a bare parameter, not a layer",
+    "SqueezeBertSelfAttention": "its projections are grouped convolutions over channels",
+    "MobileViTV2LinearSelfAttention": "it has one context vector and no heads",
+    "LSHSelfAttention": "its heads are chunked and sorted by hashes of what they attend to",
+    "JetMoeAttention": "a mixture of experts projects its heads",
+}
+
+
+def unreached(module: nn.Module, sites: Iterable[AttentionSite]) -> list[tuple[str, str]]:
+    """Paths of modules that look like attention and belong to no site, each with the reason; one for each class."""
+    names = [site.name for site in sites]
+    found: dict[str, tuple[str, str]] = {}
+    for path, child in module.named_modules():
+        kind = type(child).__name__
+        if not path or not re.search("Attention$|SelfAttention|Attn$", kind) or not _has_weights(child):
+            continue
+        if any(f"{name}.".startswith(f"{path}.") or f"{path}.".startswith(f"{name}.") for name in names):
+            continue
+        if any(path.startswith(f"{other}.") for other, _ in found.values()):
+            continue
+        found.setdefault(kind, (path, REASONS.get(kind, UNKNOWN)))
+    return list(found.values())
+
+
+def _has_weights(module: nn.Module) -> bool:
+    return any(parameter.dim() > 1 for parameter in module.parameters())
