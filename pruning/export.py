@@ -124,7 +124,11 @@ def _write_and_check(model: LoadedModel, pruned: PrunedModel, draft: Path) -> tu
     classes = auto_classes(model.module, recipe)
     _write_with_code(model.module, pruned.module, recipe, classes, draft)
     own = next(auto for auto, kind in classes.items() if kind is type(model.module))
-    difference = _reload_difference(pruned, draft, own, trust=True)
+    try:
+        difference = _reload_difference(pruned, draft, own, trust=True)
+    except FAILURES as error:
+        first = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise UnsupportedError(f"the checkpoint cannot be loaded again: {first}") from error
     if difference != 0:
         raise UnsupportedError(
             f"the checkpoint does not give the same output after reloading (difference {difference:.1e})"

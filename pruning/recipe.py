@@ -29,13 +29,11 @@ def recipe_of(original: nn.Module, pruned: PrunedModel) -> dict[str, Any]:
     before = dict(original.named_modules())
     for path, module in pruned.module.named_modules():
         old = before[original_path(path, pruned.removed_layers)]
-        changed = {n: getattr(module, n) for n in COUNTS if getattr(module, n, None) != getattr(old, n, None)}
+        changed = {n: _get(module, n) for n in COUNTS if _get(module, n) != _get(old, n)}
         if changed:
             recipe["attributes"][path] = changed
-        configs = getattr(old, "config", None), getattr(module, "config", None)
-        changed = {
-            n: getattr(configs[1], n) for n in COUNTS if getattr(configs[0], n, None) != getattr(configs[1], n, None)
-        }
+        before_config, config = getattr(old, "config", None), getattr(module, "config", None)
+        changed = {n: _get(config, n) for n in COUNTS if _get(config, n) != _get(before_config, n)}
         if changed:
             recipe["configs"][path] = changed
         for name, parameter in module.named_parameters(recurse=False):
@@ -46,6 +44,14 @@ def recipe_of(original: nn.Module, pruned: PrunedModel) -> dict[str, Any]:
         if isinstance(module, GatheredInputs):
             recipe["gathered"][path] = module.input_recipe
     return recipe
+
+
+def _get(owner: Any, name: str) -> Any:
+    """An attribute, or ``None``: configurations with one value for each layer refuse to name a single one."""
+    try:
+        return getattr(owner, name, None)
+    except Exception:  # of a class of transformers' own
+        return None
 
 
 def original_path(path: str, removed_layers: dict[str, list[int]]) -> str:
@@ -101,10 +107,10 @@ def ordinary_config(anatomy: Anatomy, pruned: PrunedModel) -> Any:
                 setattr(part, name, widths[value])
         for before, after in heads.items():
             for name in ("head_dim", "attention_head_size", "d_kv"):
-                if hasattr(part, name) and before != after and getattr(part, name) is None:
+                if name in vars(part) and before != after and _get(part, name) is None:
                     setattr(part, name, before[2])
             for name, count in COUNTS.items():
-                if name in vars(part) and getattr(part, name) == count(*before):
+                if name in vars(part) and _get(part, name) == count(*before):
                     setattr(part, name, count(*after))
     return config if _fits(module, config) else None
 

@@ -11,11 +11,12 @@ from torch import nn
 from pruning.anatomy import Anatomy
 from pruning.conformance.check import Check, Part, guarded, one_line
 from pruning.conformance.cuts import check_cut, check_reload, masks_of
-from pruning.conformance.gates import check_gates
+from pruning.conformance.gates import check_gates, nothing_missed
 from pruning.conformance.generation import check_generation
 from pruning.conformance.oracle import Values, difference, example_inputs, values_of
 from pruning.conformance.tiny import tiny_model
 from pruning.errors import PruningError
+from pruning.inputs import dry_run_inputs
 from pruning.models import wrap_model
 from pruning.surgery import PrunedModel
 
@@ -45,8 +46,10 @@ def examine_module(module: nn.Module, name: str) -> Iterator[Section]:
     anatomy = model.anatomy
     yield "found", what_was_found(anatomy)
     if not anatomy.sites:
-        yield "outcome", "no attention"
-        yield "reason", anatomy.reason
+        missed = nothing_missed(model, dry_run_inputs(module))
+        yield "gate", {"complete": missed.to_json()}
+        yield "outcome", "no attention" if missed.status == "right" else "partly"
+        yield "reason", anatomy.reason if missed.status == "right" else f"gate complete: {missed.reason}"
         return
     yield "doing", "masking"
     inputs = example_inputs(module)

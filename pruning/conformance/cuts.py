@@ -160,9 +160,8 @@ def check_reload(model: LoadedModel, inputs: Values) -> Check:
         path = Path(folder) / f"pruned-{model.spec.name}"
         written = export_checkpoint(model, pruned, path)
         auto = written.auto_classes[-1]  # AutoModel, which may give the inner model, comes first
-        reloaded = (
-            getattr(transformers, auto).from_pretrained(path, trust_remote_code=True).eval().requires_grad_(False)
-        )
+        reloaded = getattr(transformers, auto).from_pretrained(path, trust_remote_code=True)
+        reloaded.eval().requires_grad_(False)
         weights, stored = pruned.module.state_dict(), reloaded.state_dict()
         changed = [name for name in weights if name not in stored or not torch.equal(weights[name], stored[name])]
         reloaded.load_state_dict(weights, assign=True)  # where a tensor lies in memory decides how sums are rounded

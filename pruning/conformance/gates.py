@@ -44,7 +44,7 @@ def check_gates(model: LoadedModel, inputs: Values) -> dict[str, Check]:
     for noun, parts, some, every, by_hand in kinds:
         found[noun] = short_of(parts, "gate", noun) or _each(model, inputs, plain, parts, some, every, by_hand)
     found["attention"] = guarded(lambda: _heads_of_torch(model, inputs))
-    found["complete"] = guarded(lambda: _nothing_missed(model, inputs))
+    found["complete"] = guarded(lambda: nothing_missed(model, inputs))
     return found
 
 
@@ -121,7 +121,7 @@ def _moves_its_slice(model: LoadedModel, inputs: Values, site: AttentionSite) ->
     return int(moved.argmax()) == head and float(moved[head]) > 0
 
 
-def _nothing_missed(model: LoadedModel, inputs: Values) -> Check:
+def nothing_missed(model: LoadedModel, inputs: Values) -> Check:
     """Every module in which torch attends must be a site, or inside one."""
     with attention_seen(model.module) as seen:
         values_of(model.module, inputs)

@@ -25,7 +25,7 @@ Written = tuple[Tensor, Tensor]  # tokens (new,), logits (new, word)
 def check_generation(model: LoadedModel, pruned: PrunedModel | None) -> Check:
     """Greedy search: masked against cut, with a cache; then the cut model without one, and with a static one.
 
-    The original is asked first: what it cannot do, or does differently without a cache, is not held against the copy.
+    The masked original is asked first: what it cannot do, or does differently, is not held against the copy.
     """
     module = model.module
     if not (module.can_generate() and module.get_output_embeddings() is not None):
@@ -48,7 +48,7 @@ def check_generation(model: LoadedModel, pruned: PrunedModel | None) -> Check:
         return Check("wrong", worst, 1, "the cut model does not write what the masked one writes")
     more: dict[str, Any] = {"moved": _distance(original, expected)[0] > 0}
     for name, settings in OTHER_WAYS.items():
-        more[name] = _another_way((module, original), (pruned.module, found), inputs, settings)
+        more[name] = _another_way(model, pruned, inputs, found, settings)
     bad = next((f"{name}: {said}" for name, said in more.items() if isinstance(said, str) and not _is_fine(said)), "")
     return Check("wrong" if bad else "right", worst, 1, bad, more)
 
@@ -86,19 +86,18 @@ def _distance(found: Written, expected: Written) -> tuple[float, bool]:
 
 
 def _another_way(
-    original: tuple[nn.Module, Written],
-    cut: tuple[nn.Module, Written],
-    inputs: dict[str, Tensor],
-    settings: dict[str, Any],
+    model: LoadedModel, pruned: PrunedModel, inputs: dict[str, Tensor], found: Written, settings: dict[str, Any]
 ) -> str:
     """``right`` where the cut model writes the same in this way, too; else why not."""
     try:
-        if not _distance(written(original[0], inputs, **settings), original[1])[1]:
-            return "skipped: the original, too, writes something else"
+        with gated(model, pruned.mask):
+            masked = written(model.module, inputs, **settings)
     except Exception as error:
-        return f"skipped: the original cannot ({one_line(error)})"
+        return f"skipped: the masked original cannot ({one_line(error)})"
+    if not torch.equal(masked[0], found[0]):
+        return "skipped: the masked original, too, writes something else"
     try:
-        worst, same = _distance(written(cut[0], inputs, **settings), cut[1])
+        worst, same = _distance(written(pruned.module, inputs, **settings), found)
     except Exception as error:
         return one_line(error)
     return "right" if same else f"other tokens (logits differ by {worst:.1e})"

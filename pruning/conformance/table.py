@@ -38,12 +38,14 @@ def totals_of(families: dict[str, Family]) -> dict[str, Any]:
 
 
 def _attends(family: Family) -> bool:
-    """Whether attention was found, or looking for it never came to an end."""
-    return bool(family["found"]["sites"]) if "found" in family else family["outcome"] == "stopped"
+    """Whether it has attention, found or not; and where looking for it never came to an end, it may."""
+    return family["outcome"] not in ("not built", "no attention")
 
 
 def _answer(family: Family, path: tuple[str, ...]) -> str:
-    """The status; ``stopped`` where the process ended before it was known."""
+    """The status; ``stopped`` where the process ended before it was known, ``unsupported`` where no site was found."""
+    if "found" in family and not family["found"]["sites"]:
+        return "unsupported"
     value: Any = family
     for key in path:
         value = value.get(key, {})

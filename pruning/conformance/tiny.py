@@ -129,8 +129,13 @@ def is_sound(value: Tensor) -> bool:
 
 
 def shake(module: nn.Module) -> None:
-    """Noise in every weight, large enough for every head to matter and small enough for deep stacks to stay finite."""
+    """Noise in every weight, large enough for every head to matter and small enough for deep stacks to stay finite.
+
+    What transformers computes anew whenever it loads a model keeps its values: sinusoids, and rows for padding.
+    """
     for _, child in sorted(module.named_modules()):
+        if "Sinusoidal" in type(child).__name__:
+            continue
         is_conv = isinstance(child, nn.modules.conv._ConvNd)
         for tensor in child._parameters.values():
             if tensor is None or not tensor.is_floating_point():
@@ -139,6 +144,9 @@ def shake(module: nn.Module) -> None:
             inputs = tensor[0].numel() if is_conv and tensor.dim() > 1 else tensor.shape[-1] if tensor.dim() else 1
             scale = min(0.2, 1.2 / math.sqrt(max(1, inputs)))
             tensor.copy_(noise * scale if tensor.dim() > 1 else tensor + noise * 0.1)
+            padding = getattr(child, "padding_idx", None)
+            if isinstance(child, nn.Embedding) and padding is not None:
+                tensor[padding] = 0.0
 
 
 def _first_line(error: Exception) -> str:

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from pruning.models import LoadedModel
 
 TOLERANCE = {torch.float32: 1e-5, torch.bfloat16: 5e-2, torch.float16: 5e-3}  # of the largest output
-PER_LAYER = re.compile(r"(hidden_states|attentions|features|feature_maps)\.\d+$")  # there may be fewer afterwards
+PER_LAYER = re.compile(r"(hidden_states|attentions)\.\d+$")  # there may be fewer afterwards
 CHECKED_TOKENS = 11  # not the length at which the wiring was found
 
 
