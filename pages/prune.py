@@ -65,7 +65,7 @@ def draw_editor(importance: ImportanceMap | None, heads_per_site: tuple[int, ...
     criterion_picker()
     if importance is None:
         scoring_state()
-    editor(importance, heads_per_site, names, page.theme)
+    editor(importance, heads_per_site, names, page.theme, loading.model.anatomy if loading.model else None)
     if importance is not None:
         sliders(importance)
         st.caption(f"{get_criterion(importance.criterion).about} {provenance(importance)}.")

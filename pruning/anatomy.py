@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Literal
 
-from pruning.masks import HeadId
+from pruning.errors import MaskError
+from pruning.masks import HeadId, Mask
 
 if TYPE_CHECKING:
     from pruning.models import LoadedModel
@@ -105,6 +106,32 @@ class Anatomy:
     @property
     def total_heads(self) -> int:
         return sum(self.heads_per_site)
+
+    @property
+    def is_grouped(self) -> bool:
+        """Whether query heads share keys and values anywhere (grouped-query or multi-query attention)."""
+        return any(site.heads != site.kv_heads for site in self.sites)
+
+    def with_their_groups(self, heads: Iterable[HeadId]) -> frozenset[HeadId]:
+        """These heads and all that share a key and value with one of them."""
+        found: set[HeadId] = set()
+        for site, head in heads:
+            groups = self.sites[site].groups
+            found |= {HeadId(site, member) for group in groups if head in group for member in group}
+        return frozenset(found)
+
+    def group_mask(self, groups: Iterable[HeadId]) -> Mask:
+        """The query heads of key-value groups, which are named like heads: ``(site, group)``.
+
+        Raises:
+            MaskError: A group does not exist.
+        """
+        heads: set[HeadId] = set()
+        for site, group in sorted(groups):
+            if site >= len(self.sites) or group >= self.sites[site].kv_heads:
+                raise MaskError(f"key-value group {site}:{group} does not exist in this model")
+            heads |= {HeadId(site, head) for head in self.sites[site].groups[group]}
+        return Mask(frozenset(heads))
 
     def head_ids(self) -> Iterator[HeadId]:
         """Every head, site by site."""

@@ -203,15 +203,14 @@ def score(names: tuple[str, ...], json_file: str | None, seed: int, batch_size: 
 @data_options("evaluation")
 @click.option("--mask", "mask_file", metavar="FILE", help="A mask or a plan: what is removed.")
 @click.option("--heads", "heads", metavar='"S:H,…"', help='Heads to remove, as site:head, like "0:3,2:5" or "1:0-3".')
-def evaluate(
-    mask_file: str | None, heads: str | None, json_file: str | None, seed: int, batch_size: int, **options: Any
-) -> None:
+@click.option("--groups", metavar='"S:G,…"', help="Key-value groups to remove with all their heads, as site:group.")
+def evaluate(json_file: str | None, seed: int, batch_size: int, **options: Any) -> None:
     """Measure MODEL on DATA, with all its heads or without some."""
     from pruning.evaluation import evaluate as evaluate_mask
 
-    mask = _mask_of(mask_file, heads)
+    mask = _mask_of(options)
     model, task, examples = _load_examples(options)
-    mask.check(model.anatomy)
+    mask = (mask | _groups_of(options, model)).check(model.anatomy)
     with _Progress("evaluating") as progress:
         found = evaluate_mask(
             model,
@@ -235,6 +234,7 @@ def evaluate(
 @model_options
 @click.option("--mask", "--plan", "mask_file", metavar="FILE", help="A mask or a plan: what is cut out.")
 @click.option("--heads", metavar='"S:H,…"', help='Heads to cut out, as site:head, like "0:3,2:5" or "1:0-3".')
+@click.option("--groups", metavar='"S:G,…"', help="Key-value groups to cut out with all their heads, as site:group.")
 @click.option("--whole-groups", is_flag=True, help="Keep heads whose key-value group is not removed as a whole.")
 @click.option("-o", "--output", "folder", required=True, metavar="FOLDER", help="Where the checkpoint goes.")
 @click.option("--overwrite", is_flag=True, help="Replace FOLDER if it exists.")
@@ -247,15 +247,16 @@ def prune(json_file: str | None, **options: Any) -> None:
     from pruning.masks import whole_groups
     from pruning.surgery import prune as cut
 
-    asked = mask = _mask_of(options["mask_file"], options["heads"])
-    if not mask:
-        raise click.UsageError("say what to cut out: --heads, --mask or --plan")
+    asked = _mask_of(options)
+    if not asked and not options["groups"]:
+        raise click.UsageError("say what to cut out: --heads, --groups, --mask or --plan")
     folder, overwrite = options["folder"], options["overwrite"]
     if Path(folder).expanduser().exists() and not overwrite:
         raise PruningError(f"{folder} exists already: choose another folder, or say --overwrite")
     model = _load(options)
+    asked = mask = (asked | _groups_of(options, model)).check(model.anatomy)
     if options["whole_groups"]:
-        mask = whole_groups(asked.check(model.anatomy), model.anatomy)
+        mask = whole_groups(asked, model.anatomy)
     pruned = cut(model, mask)
     story = _story(model, pruned, options)
     written = export_checkpoint(model, pruned, folder, overwrite=overwrite, onnx=options["onnx"], story=story)
@@ -275,7 +276,8 @@ def _story(model: LoadedModel, pruned: PrunedModel, options: dict[str, Any]) -> 
     if options["mask_file"]:
         read = json.loads(Path(options["mask_file"]).read_text(encoding="utf-8"))
         plan = read if "mask" in read else None
-    source = f"--mask {options['mask_file']}" if options["mask_file"] else f'--heads "{options["heads"]}"'
+    given = {"--mask": options["mask_file"], "--heads": options["heads"], "--groups": options["groups"]}
+    source = " ".join(f'{name} "{value}"' for name, value in given.items() if value)
     command = f"python -m pruning prune {model.spec.name} {source} -o FOLDER"
     if not options["data"]:
         return Story(plan, command)
@@ -301,10 +303,14 @@ def _load(options: dict[str, Any]) -> Any:
     return load_model(spec)
 
 
-def _mask_of(mask_file: str | None, heads: str | None) -> Mask:
-    if mask_file and heads:
+def _mask_of(options: dict[str, Any]) -> Mask:
+    if options["mask_file"] and options["heads"]:
         raise click.UsageError("give either --mask or --heads, not both")
-    return Mask.read(mask_file) if mask_file else Mask.parse_heads(heads or "")
+    return Mask.read(options["mask_file"]) if options["mask_file"] else Mask.parse_heads(options["heads"] or "")
+
+
+def _groups_of(options: dict[str, Any], model: LoadedModel) -> Mask:
+    return model.anatomy.group_mask(Mask.parse_heads(options["groups"] or "").heads)
 
 
 def _load_examples(options: dict[str, Any]) -> tuple[Any, Any, Any]:

@@ -93,3 +93,14 @@ def test_what_cannot_be_cut_is_said_in_one_line(run: Any, tmp_path: Path) -> Non
     assert len(error) == 1
     assert "cannot be cut" in error[0]
     assert not (tmp_path / "small").exists()
+
+
+def test_a_key_value_group_is_a_unit(run: Any, tmp_path: Path) -> None:
+    big = save("llama", tmp_path / "big")
+    status, out, _ = run("prune", big, "--groups", "0:1,1:0", "-o", tmp_path / "small", "--json", "-")
+    assert status == 0
+    assert json.loads(out)["mask"]["heads"] == [[0, 2], [0, 3], [1, 0], [1, 1]]
+    assert json.loads(out)["notes"] == []
+    status, _, error = run("prune", big, "--groups", "0:2", "-o", tmp_path / "other")
+    assert status == 2
+    assert "key-value group 0:2 does not exist" in error[0]

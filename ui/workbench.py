@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable
+from collections.abc import Callable, Hashable, Iterable
 from dataclasses import replace
 from typing import Any
 
 import streamlit as st
 
+from pruning.anatomy import Anatomy
 from pruning.importance import ImportanceMap, get_criterion
 from pruning.masks import HeadId, Mask
 from ui import charts, state
 from ui import theme as look
 from ui.controls import mirror_key, on_move
-from ui.grid import apply_edit, head_grid
+from ui.grid import GridEdit, apply_edit, head_grid
 from ui.theme import Theme
 
 THRESHOLDS = 200  # steps of the threshold slider
@@ -61,7 +62,13 @@ def toggled(mask: Mask, heads: set[HeadId]) -> Mask:
     return mask - chosen if chosen.heads <= mask.heads else mask | chosen
 
 
-def editor(importance: ImportanceMap | None, heads_per_site: tuple[int, ...], names: list[str], theme: Theme) -> None:
+def editor(
+    importance: ImportanceMap | None,
+    heads_per_site: tuple[int, ...],
+    names: list[str],
+    theme: Theme,
+    anatomy: Anatomy | None = None,
+) -> None:
     """The heatmap that takes clicks, or the grid."""
     default = "grid" if sum(heads_per_site) > GRID_FIRST or importance is None else "click"
     shown = st.session_state.get("tool") or default
@@ -76,10 +83,34 @@ def editor(importance: ImportanceMap | None, heads_per_site: tuple[int, ...], na
         help=TOOLS_HELP,
         on_change=on_move("tool", key, _choose_tool),
     )
+    widen = _group_choice(anatomy) if anatomy is not None and anatomy.is_grouped else frozenset
     if tool == "grid" or importance is None:
-        _grid(importance, heads_per_site, names)
+        _grid(importance, heads_per_site, names, widen)
     else:
-        _heatmap(importance, heads_per_site, names, theme, tool or "click")
+        _heatmap(importance, heads_per_site, names, theme, tool or "click", widen)
+
+
+Widen = Callable[[Iterable[HeadId]], frozenset[HeadId]]
+
+
+def _group_choice(anatomy: Anatomy) -> Widen:
+    """Whether an edit of one head is an edit of its key-value group."""
+    whole = st.session_state.get("whole_groups", True)
+    key = mirror_key("whole_groups", whole)
+
+    def choose(value: Any) -> bool:
+        st.session_state["whole_groups"] = bool(value)
+        return bool(value)
+
+    chosen = st.toggle(
+        "Whole key-value groups",
+        value=whole,
+        key=key,
+        help="Heads of a group share their keys and values, which go only when the whole group goes. "
+        "Off, single heads can be removed: their query and output weights go, and their attention is still computed.",
+        on_change=on_move("whole_groups", key, choose),
+    )
+    return anatomy.with_their_groups if chosen else frozenset
 
 
 def _choose_tool(tool: Any) -> str:
@@ -87,7 +118,11 @@ def _choose_tool(tool: Any) -> str:
     return tool
 
 
-def _grid(importance: ImportanceMap | None, heads_per_site: tuple[int, ...], names: list[str]) -> None:
+def _grid(importance: ImportanceMap | None, heads_per_site: tuple[int, ...], names: list[str], widen: Widen) -> None:
+    def on_edit(edit: GridEdit) -> None:
+        changes = tuple((member, gone) for head, gone in edit.changes for member in widen({head}))
+        state.edit_mask(apply_edit(state.current().mask, replace(edit, changes=changes)))
+
     head_grid(
         importance.values if importance else None,
         state.current().mask,
@@ -97,12 +132,17 @@ def _grid(importance: ImportanceMap | None, heads_per_site: tuple[int, ...], nam
         label="Attention heads by layer",
         signed=importance is not None and get_criterion(importance.criterion).signed,
         reverse=importance is not None and get_criterion(importance.criterion).direction == "low",
-        on_edit=lambda edit: state.edit_mask(apply_edit(state.current().mask, edit)),
+        on_edit=on_edit,
     )
 
 
 def _heatmap(
-    importance: ImportanceMap, heads_per_site: tuple[int, ...], names: list[str], theme: Theme, tool: str
+    importance: ImportanceMap,
+    heads_per_site: tuple[int, ...],
+    names: list[str],
+    theme: Theme,
+    tool: str,
+    widen: Widen,
 ) -> None:
     session, criterion = state.current(), get_criterion(importance.criterion)
     removed = len(session.mask.heads)
@@ -129,7 +169,7 @@ def _heatmap(
             return  # a late refresh brings the click on the picture before once more
         st.session_state["last_click"] = click
         if heads:
-            state.edit_mask(toggled(mask, heads))
+            state.edit_mask(toggled(mask, set(widen(heads))))
 
     alt = charts.describe_heatmap(importance.values, mask=session.mask, site_names=names, unit=criterion.unit)
     st.plotly_chart(

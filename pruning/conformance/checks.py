@@ -18,6 +18,7 @@ from pruning.conformance.tiny import tiny_model
 from pruning.errors import PruningError
 from pruning.inputs import dry_run_inputs
 from pruning.models import wrap_model
+from pruning.probing import NO_HEADS
 from pruning.surgery import PrunedModel
 
 Section = tuple[str, Any]
@@ -48,8 +49,9 @@ def examine_module(module: nn.Module, name: str) -> Iterator[Section]:
     if not anatomy.sites:
         missed = nothing_missed(model, dry_run_inputs(module))
         yield "gate", {"complete": missed.to_json()}
-        yield "outcome", "no attention" if missed.status == "right" else "partly"
-        yield "reason", anatomy.reason if missed.status == "right" else f"gate complete: {missed.reason}"
+        is_without = missed.status == "right" and anatomy.reason == NO_HEADS
+        yield "outcome", "no attention" if is_without else "partly"
+        yield "reason", f"gate complete: {missed.reason}" if missed.reason else anatomy.reason
         return
     yield "doing", "masking"
     inputs = example_inputs(module)
