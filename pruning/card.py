@@ -34,7 +34,7 @@ class Story:
 
 def model_card(model: LoadedModel, pruned: PrunedModel, story: Story, classes: tuple[str, ...], ordinary: bool) -> str:
     """The card in Markdown."""
-    own = next((name for name in classes if name != "AutoModel"), "AutoModel")
+    own = usual_class(classes)
     before = model.anatomy.parameters
     share = 100 * (before - pruned.parameters) / before
     parts = [
@@ -51,6 +51,12 @@ def model_card(model: LoadedModel, pruned: PrunedModel, story: Story, classes: t
     if story.command:
         parts.append(f"Made again by:\n\n```sh\n{story.command}\n```")
     return "\n\n".join(part for part in parts if part) + "\n"
+
+
+def usual_class(classes: tuple[str, ...]) -> str:
+    """The Auto class that people would take: for a task rather than for pre-training or none."""
+    rare = ("AutoModel", "AutoModelForPreTraining")
+    return next((name for name in classes if name not in rare), classes[-1])
 
 
 def what_was_removed(model: LoadedModel, pruned: PrunedModel) -> str:

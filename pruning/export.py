@@ -20,7 +20,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pruning.card import Story, model_card, what_was_removed
+from pruning.card import Story, model_card, usual_class, what_was_removed
 from pruning.errors import PruningError, UnsupportedError
 from pruning.models import file_sha256
 from pruning.recipe import FAILURES, ordinary_config, recipe_of
@@ -321,7 +321,7 @@ def summary(
         f"{what_was_removed(model, pruned)} cut out: {before:,} parameters before, {pruned.parameters:,} after",
         f"masked against pruned: largest difference {pruned.difference:.1e}",
         f"written to {written.folder} and reloaded: difference {written.reload_difference:.1e}",
-        f"load it with {written.auto_classes[-1]}.from_pretrained(...{trust})",
+        f"load it with {usual_class(written.auto_classes)}.from_pretrained(...{trust})",
         *(f"note: {note}" for note in pruned.notes),
     ]
     if story.before is not None and story.after is not None:

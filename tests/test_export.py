@@ -16,7 +16,7 @@ from pruning.export import auto_classes
 from pruning.models import LoadedModel, ModelSpec, file_sha256, load_model, wrap_model
 from pruning.recipe import recipe_of
 from tests.families import FAMILIES, NAMES, inputs_of, logits_of, model_of, save
-from tests.laws.test_surgery import MASKS, groups_mask
+from tests.laws.test_surgery import groups_mask, pruned_of
 
 RELOAD = """
 import sys, torch, transformers
@@ -85,7 +85,7 @@ def test_half_precision_survives(tmp_path: Path, dtype: str) -> None:
 @pytest.mark.parametrize("what", ["heads", "neurons", "layers", "everything"])
 @pytest.mark.parametrize("name", NAMES)
 def test_every_family_can_be_taken_away(name: str, what: str, tmp_path: Path) -> None:
-    written = export_checkpoint(model_of(name), prune(model_of(name), MASKS[what](name)), tmp_path / "small")
+    written = export_checkpoint(model_of(name), pruned_of(name, what), tmp_path / "small")
     assert written.reload_difference == 0
     assert "AutoModel" in written.auto_classes or written.ordinary
 

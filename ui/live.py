@@ -9,9 +9,8 @@ import streamlit as st
 
 from pruning.masks import Mask
 from pruning.statistics import Estimate
-from ui import state
+from ui import details, state
 from ui import theme as look
-from ui.details import draw_flips, draw_table
 from ui.importance import progress_text
 from ui.jobs import Job
 from ui.sidebar import REFRESH_SECONDS
@@ -28,12 +27,12 @@ def live_panel() -> None:
 
 def table_panel() -> None:
     """Draw the table of metrics, likewise."""
-    _follow(draw_table)
+    _follow(details.draw_table)
 
 
 def flips_panel() -> None:
     """Draw the examples that flipped, likewise."""
-    _follow(draw_flips)
+    _follow(details.draw_flips)
 
 
 def _follow(draw: Callable[[Live], None]) -> None:
@@ -97,14 +96,16 @@ def _panel(was_busy: bool) -> None:
 
 
 def _headline(live: Live | None, mask: Mask) -> None:
-    """Accuracy and loss, large; never those of another mask."""
+    """Accuracy and loss (of a language model: perplexity), large; never those of another mask."""
     left, right = st.columns(2)
     if live is None:
         left.metric("Accuracy", "measuring …")
         right.metric("Loss", "measuring …")
         return
     shown = live.after
-    accuracy, loss = shown.metrics["accuracy"], shown.metrics["loss"]
+    accuracy = shown.metrics["accuracy"]
+    cost = next(name for name in ("perplexity", "loss") if name in shown.metrics)  # a language model is known by it
+    loss = shown.metrics[cost]
     difference = live.comparison.differences["accuracy"] if mask else None
     left.metric(
         "Accuracy",
@@ -117,7 +118,7 @@ def _headline(live: Live | None, mask: Mask) -> None:
     if shown.complete:
         _remember_loss(mask, loss.value)
     losses = [value for _, value in st.session_state.get("losses", [])][-LOSSES_SHOWN:]
-    right.metric("Loss", look.number(loss.value), chart_data=losses if len(losses) > 1 else None)
+    right.metric(details.NAMES[cost], look.number(loss.value), chart_data=losses if len(losses) > 1 else None)
     right.caption(
         look.measured(loss).partition("(")[2].rstrip(")") + (" · line: last edits" if len(losses) > 1 else "")
     )

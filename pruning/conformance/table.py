@@ -10,6 +10,7 @@ NOT_RUN = ("not built", "stopped")
 SIGNS = {"right": "✓", "partly": "part", "unsupported": "no", "wrong": "✗", "skipped": "–"}
 # What is counted, what it is called, and where in a family's result its answer stands.
 QUESTIONS: tuple[tuple[str, str, tuple[str, ...]], ...] = (
+    ("complete", "All attention is among the sites", ("gate", "complete")),
     ("gating", "Masking heads", ("gate", "heads")),
     ("gating_neurons", "Masking neurons", ("gate", "neurons")),
     ("gating_layers", "Masking layers", ("gate", "layers")),

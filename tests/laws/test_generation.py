@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 import torch
 
-from pruning import gated, prune
+from pruning import gated
 from tests.families import inputs_of, model_of
-from tests.laws.test_surgery import MASKS
+from tests.laws.test_surgery import MASKS, pruned_of
 
 GENERATING = ("gpt2-lm", "llama-lm", "gemma2-lm", "gpt-neox-lm", "bloom-lm", "phi3-lm", "t5-generation")
 WAYS: dict[str, dict[str, Any]] = {
@@ -31,7 +31,7 @@ def written(module: Any, inputs: dict[str, torch.Tensor], way: str) -> torch.Ten
 @pytest.mark.filterwarnings("ignore:.*")  # what generation warns of is not about pruning
 def test_masked_and_cut_write_the_same_words(name: str, what: str) -> None:
     model, mask = model_of(name), MASKS[what](name)
-    module = prune(model, mask).module
+    module = pruned_of(name, what).module
     inputs = {key: value for key, value in inputs_of(name, rows=2).items() if key != "decoder_input_ids"}
     for way in WAYS:
         with gated(model, mask) as original:
