@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING, Any
 from pruning.card import Story, model_card, usual_class, what_was_removed
 from pruning.errors import PruningError, UnsupportedError
 from pruning.models import file_sha256
-from pruning.recipe import FAILURES, ordinary_config, recipe_of
+from pruning.recipe import FAILURES, PARTS, ordinary_config, recipe_of
 from pruning.surgery import PrunedModel
 
 if TYPE_CHECKING:
@@ -168,8 +168,8 @@ def prefix_of(kind: type, module: nn.Module, recipe: dict[str, Any]) -> str | No
         return ""
     if isinstance(module.base_model, kind):
         return prefix
-    parts = ("removed_layers", "attributes", "configs", "padded", "gathered")
-    paths = {path for part in parts for path in recipe[part]} | {p.rpartition(".")[0] for p in recipe["parameters"]}
+    paths = {path for part in PARTS if part != "parameters" for path in recipe[part]}
+    paths |= {path.rpartition(".")[0] for path in recipe["parameters"]}
     try:
         with torch.device("meta"):
             built = {path for path, _ in kind(module.config).named_modules()}

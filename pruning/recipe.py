@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import nn
 
-from pruning.reload_code import GatheredInputs, PaddedOutputs
+from pruning.reload_code import Bypassed, GatheredInputs, PaddedOutputs
 from pruning.surgery import PrunedModel
 from pruning.surgery.heads import COUNTS
 
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from pruning.anatomy import Anatomy
 
 RECIPE_VERSION = 1
+PARTS = ("removed_layers", "bypassed", "parameters", "attributes", "configs", "padded", "gathered")
 WIDTH_NAMES = re.compile("intermediate|ffn|inner|d_ff|mlp|feed_?forward|hidden_dim$")
 FAILURES = (RuntimeError, ValueError, TypeError, AttributeError, KeyError, IndexError, AssertionError)
 
@@ -24,7 +25,7 @@ FAILURES = (RuntimeError, ValueError, TypeError, AttributeError, KeyError, Index
 def recipe_of(original: nn.Module, pruned: PrunedModel) -> dict[str, Any]:
     """What must be changed in a freshly built original so that the pruned weights fit, by the pruned model's paths."""
     recipe: dict[str, Any] = {"version": RECIPE_VERSION, "build": _build(original, pruned)}
-    recipe |= {part: {} for part in ("removed_layers", "parameters", "attributes", "configs", "padded", "gathered")}
+    recipe |= {part: {} for part in PARTS}
     recipe["removed_layers"] = pruned.removed_layers
     before = dict(original.named_modules())
     for path, module in pruned.module.named_modules():
@@ -39,6 +40,8 @@ def recipe_of(original: nn.Module, pruned: PrunedModel) -> dict[str, Any]:
         for name, parameter in module.named_parameters(recurse=False):
             if parameter.shape != getattr(old, name).shape:
                 recipe["parameters"][f"{path}.{name}" if path else name] = list(parameter.shape)
+        if isinstance(module, Bypassed):
+            recipe["bypassed"][path] = module.bypass_recipe
         if isinstance(module, PaddedOutputs):
             recipe["padded"][path] = module.output_recipe
         if isinstance(module, GatheredInputs):
@@ -89,7 +92,7 @@ def ordinary_config(anatomy: Anatomy, pruned: PrunedModel) -> Any:
     Whole layers, and the same number of heads or neurons in every part, may need no more than smaller numbers.
     """
     module = pruned.module
-    if any(isinstance(child, (PaddedOutputs, GatheredInputs)) for child in module.modules()):
+    if any(isinstance(child, (PaddedOutputs, GatheredInputs, Bypassed)) for child in module.modules()):
         return None
     config = copy.deepcopy(module.config)
     parts = [config, *(value for value in vars(config).values() if hasattr(value, "to_dict"))]

@@ -33,6 +33,34 @@ class GatheredInputs:
         return nothing if bias is None else nothing + bias
 
 
+class Bypassed:
+    """A layer whose weights are gone: what comes in goes out, in the form that the code around it expects."""
+
+    bypass_recipe: dict[str, Any]
+
+    def forward(self: Any, *args: Any, **kwargs: Any) -> Any:
+        def pick(place: int | str | None) -> Any:
+            return None if place is None else args[place] if isinstance(place, int) else kwargs[place]
+
+        x, rest = pick(self.bypass_recipe["input"]), self.bypass_recipe["rest"]
+        return x if rest is None else (x, *map(pick, rest))
+
+
+def bypass(layer: Any, recipe: dict[str, Any]) -> None:
+    """Empty a layer, and let it hand on its input.
+
+    Args:
+        recipe: ``input``: position or name of the hidden states among the arguments; ``rest``: the same for what else
+            the layer returns, ``null`` for ``None``; itself ``null`` where the layer returns a tensor alone.
+    """
+    for name in list(layer._modules):
+        delattr(layer, name)
+    for name in [*layer._parameters, *layer._buffers]:
+        delattr(layer, name)
+    layer.bypass_recipe = recipe
+    _mix_in(layer, Bypassed)
+
+
 def pad_outputs(layer: Any, places: list[int], width: int) -> None:
     """Spread the outputs over ``width`` features: output i goes to ``places[i]``, the rest is zero."""
     index = torch.full((width,), len(places), dtype=torch.long, device="cpu")
@@ -137,6 +165,8 @@ def apply_recipe(model: nn.Module, recipe: dict[str, Any], prefix: str = "") -> 
     for path, gone in inside("removed_layers"):
         remove_layers(model.get_submodule(path), gone)
         drop_dangling_ties(model)
+    for path, value in inside("bypassed"):
+        bypass(model.get_submodule(path), value)
     for path, shape in inside("parameters"):
         set_parameter(model, path, shape)
     for path, attributes in inside("attributes"):

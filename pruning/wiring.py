@@ -170,6 +170,8 @@ class _Tracer:
     def _look_at_heads(self, site: AttentionSite, x: Tensor) -> None:
         names = [(path, None) for path, _ in self.leaves] + [(path, 0) for path in self.parameters]
         tensors = [leaf for _, leaf in self.leaves] + list(self.parameters.values())
+        if not tensors:
+            return
         weights = _weights(x.numel(), x.device).view(x.shape).to(x.dtype)
         for head in range(site.heads):
             part = slice(head * site.head_dim, (head + 1) * site.head_dim)
@@ -194,7 +196,9 @@ class _Tracer:
         """Weigh the neurons differently: a row that feeds one neuron alone shows that neuron's weight."""
         width = x.shape[-1]
         weights = _weights(width, x.device).to(x.dtype)
-        names, tensors = zip(*self.leaves, strict=True) if self.leaves else ((), ())
+        if not self.leaves:
+            return
+        names, tensors = zip(*self.leaves, strict=True)
         plain = torch.autograd.grad(x.sum(), tensors, retain_graph=True, allow_unused=True)
         weighed = torch.autograd.grad((x * weights).sum(), tensors, retain_graph=True, allow_unused=True)
         tolerance = 1e-3 if x.dtype == torch.float32 else 5e-2

@@ -24,7 +24,6 @@ from pruning.conformance.table import to_markdown, totals_of
 # What is true of an architecture, and no fault: the check that is not simply right, and its answer.
 SHORT = {
     "t5": {"cut layers": "partly"},  # the first layer computes the position bias of all layers
-    "funnel": {"cut layers": "partly"},  # the first layer of a block pools what it reads
     "qwen3_next": {"cut layers": "partly"},  # the cache needs the only layer that attends
     "zamba2": {"cut layers": "unsupported"},  # so it does here, and the other layer is numbered by the configuration
     "jamba": {"cut layers": "unsupported"},  # the configuration computes from its number which layer attends

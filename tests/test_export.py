@@ -14,7 +14,7 @@ from pruning import Mask, PruningError, UnsupportedError, export_checkpoint, gat
 from pruning.card import Story
 from pruning.export import auto_classes
 from pruning.models import LoadedModel, ModelSpec, file_sha256, load_model, wrap_model
-from pruning.recipe import recipe_of
+from pruning.recipe import PARTS, recipe_of
 from tests.families import FAMILIES, NAMES, inputs_of, logits_of, model_of, save
 from tests.laws.test_surgery import groups_mask, pruned_of
 
@@ -151,7 +151,9 @@ def test_an_interrupted_export_leaves_nothing(
 
 def test_the_recipe_names_only_what_changed() -> None:
     original = FAMILIES["bert"].build()
-    empty = {part: {} for part in ("build", "removed_layers", "attributes", "configs", "padded", "gathered")}
+    empty = {
+        part: {} for part in ("build", "removed_layers", "bypassed", "attributes", "configs", "padded", "gathered")
+    }
     assert recipe_of(original, prune(model_of("bert"), Mask())) == {"version": 1, "parameters": {}, **empty}
     recipe = recipe_of(original, prune(model_of("bert"), Mask.parse_heads("0:1")))
     assert {path.split(".")[-2] for path in recipe["parameters"]} == {"query", "key", "value", "dense"}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
@@ -16,7 +17,7 @@ from pruning.gating import gates_set, install, mask_gates
 from pruning.inputs import dry_run_inputs, outputs
 from pruning.masks import HeadId, Mask
 from pruning.surgery.heads import LAYOUTS, Layout, cut_heads
-from pruning.surgery.layers import cut_layers, removed_by_list
+from pruning.surgery.layers import bypass_layers, cut_layers, removed_by_list
 from pruning.surgery.neurons import cut_neurons
 from pruning.wiring import Wiring, find_wiring
 
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
     from pruning.models import LoadedModel
 
 TOLERANCE = {torch.float32: 1e-5, torch.bfloat16: 5e-2, torch.float16: 5e-3}  # of the largest output
-PER_LAYER = re.compile(r"(hidden_states|attentions)\.\d+$")  # there may be fewer afterwards
+PER_LAYER = re.compile(r"(hidden_states|attentions)(\.\d+)+$")  # there may be fewer afterwards
 CHECKED_TOKENS = 11  # not the length at which the wiring was found
 
 
@@ -68,46 +69,68 @@ def prune(model: LoadedModel, mask: Mask) -> PrunedModel:
     mask.check(model.anatomy)
     wiring = find_wiring(model) if mask.heads or mask.neurons else Wiring()
     wiring.require(model.anatomy.sites[index] for index in sorted({head.site for head in mask.heads}))
-    twin, layout, difference = cut(model.module, model.anatomy, wiring, mask)
-    module = with_own_weights(twin)
-    removed = removed_by_list(model.anatomy, mask.layers)
+    done = cut(model.module, model.anatomy, wiring, mask)
+    module = with_own_weights(done.twin)
+    removed = {} if done.emptied else removed_by_list(model.anatomy, mask.layers)
     parameters = sum(p.numel() for p in module.parameters())
-    return PrunedModel(module, mask, parameters, difference, layout, removed, _notes(model.anatomy, mask, layout))
+    notes = _notes(model.anatomy, mask, done)
+    return PrunedModel(module, mask, parameters, done.difference, done.layout, removed, notes)
 
 
-def cut(module: nn.Module, anatomy: Anatomy, wiring: Wiring, mask: Mask) -> tuple[nn.Module, Layout, float]:
-    """A smaller twin that shares the uncut weights with ``module``, how it was cut, and its difference.
+@dataclass(frozen=True, eq=False)
+class Cut:
+    """A smaller twin that shares the uncut weights with the original.
+
+    Attributes:
+        emptied: Layers keep their places in their lists, without weights, instead of being taken out.
+    """
+
+    twin: nn.Module
+    layout: Layout
+    emptied: bool
+    difference: float
+
+
+def cut(module: nn.Module, anatomy: Anatomy, wiring: Wiring, mask: Mask) -> Cut:
+    """Cut in the first way that gives the masked model's output.
 
     Raises:
-        UnsupportedError: No layout gives the masked model's output.
+        UnsupportedError: None does.
     """
     inputs = dry_run_inputs(module, CHECKED_TOKENS)
     gates = mask_gates(install(module, anatomy), anatomy, mask, next(module.parameters()).device)
     with torch.no_grad(), gates_set(gates):
         expected = outputs(module, inputs)
     reason = ""
-    for layout in LAYOUTS:
+    for emptied, layout in itertools.product((False, True) if mask.layers else (False,), LAYOUTS):
         twin = twin_of(module)
         try:
             with torch.no_grad():
-                _cut_all(twin, anatomy, wiring, mask, layout)
+                _cut_parts(twin, anatomy, wiring, mask, layout)
+                _cut_layers(twin, module, anatomy, mask, emptied=emptied)
                 difference = largest_difference(outputs(twin, inputs), expected)
         except Exception as error:  # the code of any architecture may fail in any way when its weights are cut
             reason = reason or f"it does not run afterwards ({_first_line(error)})"
             continue
         if difference <= TOLERANCE.get(next(module.parameters()).dtype, 1e-5):
-            return twin, layout, difference
+            return Cut(twin, layout, emptied, difference)
         reason = f"its output differs by {difference:.1e} from the masked model's"
     raise UnsupportedError(f"{type(module).__name__} cannot be cut like this: {reason}")
 
 
-def _cut_all(twin: nn.Module, anatomy: Anatomy, wiring: Wiring, mask: Mask, layout: Layout) -> None:
-    """Heads and neurons first, by the paths of the original; those of layers that go anyway are left alone."""
+def _cut_parts(twin: nn.Module, anatomy: Anatomy, wiring: Wiring, mask: Mask, layout: Layout) -> None:
+    """Heads and neurons, by the paths of the original; those of layers that go anyway are left alone."""
     sites = {site for layer in mask.layers for site in anatomy.layers[layer].sites}
     blocks = {block for layer in mask.layers for block in anatomy.layers[layer].blocks}
     cut_heads(twin, anatomy, wiring, {h for h in mask.heads if h.site not in sites}, layout)
     cut_neurons(twin, anatomy, wiring, {n for n in mask.neurons if n.block not in blocks}, layout)
-    cut_layers(twin, removed_by_list(anatomy, mask.layers))
+
+
+def _cut_layers(twin: nn.Module, original: nn.Module, anatomy: Anatomy, mask: Mask, *, emptied: bool) -> None:
+    if emptied:
+        bypass_layers(twin, original, [anatomy.layers[index].name for index in sorted(mask.layers)])
+    else:
+        cut_layers(twin, removed_by_list(anatomy, mask.layers))
 
 
 def largest_difference(found: dict[str, torch.Tensor], expected: dict[str, torch.Tensor]) -> float:
@@ -128,8 +151,10 @@ def largest_difference(found: dict[str, torch.Tensor], expected: dict[str, torch
     return worst
 
 
-def _notes(anatomy: Anatomy, mask: Mask, layout: Layout) -> tuple[str, ...]:
-    notes = []
+def _notes(anatomy: Anatomy, mask: Mask, done: Cut) -> tuple[str, ...]:
+    notes, layout = [], done.layout
+    if done.emptied:
+        notes.append("the layers keep their places, emptied, because the code around them counts layers")
     if layout == "columns":
         notes.append(
             "only columns of the last projections are gone: what feeds these heads or neurons feeds others, too"

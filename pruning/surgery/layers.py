@@ -1,4 +1,9 @@
-"""Whole layers: entries taken out of their list, with everything that counts layers brought up to date."""
+"""Whole layers: entries taken out of their list, with everything that counts layers brought up to date.
+
+Where the number of a layer means something (a stage that hands out its features, a position that is added half-way),
+the list keeps its length, and the layer is emptied and hands on what it gets. That is no choice for layers with a cache
+of keys and values, which would wait for the emptied layer's.
+"""
 
 from __future__ import annotations
 
@@ -6,10 +11,15 @@ import re
 from collections.abc import Collection
 from typing import Any
 
-from torch import nn
+import torch
+from torch import Tensor, nn
 
 from pruning.anatomy import Anatomy
-from pruning.reload_code import drop_dangling_ties, remove_layers
+from pruning.attention import on_this_thread
+from pruning.errors import UnsupportedError
+from pruning.gating import entry
+from pruning.inputs import dry_run_inputs, run
+from pruning.reload_code import bypass, drop_dangling_ties, remove_layers
 
 
 def removed_by_list(anatomy: Anatomy, layers: Collection[int]) -> dict[str, list[int]]:
@@ -33,6 +43,52 @@ def cut_layers(module: nn.Module, removed: dict[str, list[int]]) -> None:
         remove_layers(layers, gone)
     if removed:
         drop_dangling_ties(module)
+
+
+def bypass_layers(twin: nn.Module, original: nn.Module, names: Collection[str]) -> None:
+    """Empty layers of ``twin``, in place, after seeing how those of the original return what they get.
+
+    Raises:
+        UnsupportedError: A layer has a cache, or returns something else that it computes.
+    """
+    recipes = _watch_layers(original, names)
+    for name in names:
+        layer = twin.get_submodule(name)
+        if any(isinstance(getattr(child, "layer_idx", None), int) for child in layer.modules()):
+            raise UnsupportedError(f"{name} may keep keys and values, which those after it would miss")
+        bypass(layer, recipes[name])
+
+
+def _watch_layers(module: nn.Module, names: Collection[str]) -> dict[str, dict[str, Any]]:
+    recipes: dict[str, dict[str, Any]] = {}
+
+    def hook_of(name: str) -> Any:
+        def hook(child: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any], output: Any) -> None:
+            places = {id(value): place for place, value in [*enumerate(args), *kwargs.items()] if value is not None}
+            y = output[0] if isinstance(output, tuple) else output
+            x = entry(args, kwargs, y) if isinstance(y, Tensor) else None
+            rest = list(output[1:]) if isinstance(output, tuple) else []
+            if x is None or any(value is not None and id(value) not in places for value in rest):
+                raise UnsupportedError(f"{name} returns something that others need")
+            others = [places.get(id(value)) for value in rest] if isinstance(output, tuple) else None
+            recipes[name] = {"input": places[id(x)], "rest": others}
+
+        return hook
+
+    handles = [
+        module.get_submodule(name).register_forward_hook(on_this_thread(hook_of(name)), with_kwargs=True)
+        for name in names
+    ]
+    try:
+        with torch.no_grad():
+            run(module, dry_run_inputs(module))
+    finally:
+        for handle in handles:
+            handle.remove()
+    missing = next((name for name in names if name not in recipes), None)
+    if missing:
+        raise UnsupportedError(f"{missing} did not run")
+    return recipes
 
 
 def layer_counts(module: nn.Module, path: str, count: int) -> tuple[Any, list[str]]:

@@ -72,7 +72,7 @@ class _Trial:
         masks = [mask_of(part) for part in parts]
         mask = Mask(*(frozenset().union(*(getattr(m, kind) for m in masks)) for kind in ("heads", "neurons", "layers")))
         try:
-            _, layout, _ = cut(self.module, self.anatomy, self.wiring, mask)
+            layout = cut(self.module, self.anatomy, self.wiring, mask).layout
         except Exception as error:  # the code of any architecture may fail in any way when parts of it are masked
             return str(error) if isinstance(error, UnsupportedError) else f"{type(error).__name__}: {error}"
         self.layouts |= dict.fromkeys((part.index for part in parts), layout)

@@ -7,14 +7,17 @@ from __future__ import annotations
 
 import functools
 import random
+from pathlib import Path
 
 import pytest
 import torch
 
-from pruning import Mask, UnsupportedError, count_cost, gated, prune
+from pruning import Mask, UnsupportedError, count_cost, export_checkpoint, gated, prune, wrap_model
+from pruning.conformance.tiny import tiny_model
 from pruning.gating import Slot
+from pruning.inputs import dry_run_inputs, outputs
 from pruning.masks import HeadId, NeuronId
-from pruning.surgery import PrunedModel
+from pruning.surgery import PrunedModel, largest_difference
 from tests.families import FAMILIES, NAMES, inputs_of, logits_of, model_of
 
 TOLERANCE = 1e-5
@@ -166,11 +169,25 @@ def test_a_layer_that_others_need_is_refused_with_the_number() -> None:
         prune(model_of("t5"), Mask(layers=frozenset({0})))
 
 
+@pytest.mark.parametrize("kind", ["yolos", "qwen3_vl_vision", "depth_anything"])
+def test_a_layer_whose_number_matters_keeps_its_place_without_weights(kind: str, tmp_path: Path) -> None:
+    """Position embeddings added half-way, features handed out by number, and stages: the list must not get shorter."""
+    model = wrap_model(tiny_model(kind), name=kind)
+    layer = model.anatomy.layers[0]
+    mask = Mask(layers=frozenset({0}))
+    found = prune(model, mask)
+    assert not list(found.module.get_submodule(layer.name).parameters())
+    assert "keep their places" in " ".join(found.notes)
+    inputs = dry_run_inputs(model.module, tokens=9)
+    with torch.inference_mode(), gated(model, mask) as original:
+        expected = outputs(original, inputs)
+        assert largest_difference(outputs(found.module, inputs), expected) <= TOLERANCE
+    assert export_checkpoint(model, found, tmp_path / "small").reload_difference == 0
+
+
 @pytest.mark.parametrize("name", ["gpt2-lm", "t5-generation", "llama-lm"])
 def test_tied_weights_stay_tied(name: str) -> None:
     family = FAMILIES[name]
-    from pruning import wrap_model
-
     model = wrap_model(family.build(tie_word_embeddings=True))
     found = prune(model, Mask.parse_heads("0:0-1")).module
     assert found.get_output_embeddings().weight is found.get_input_embeddings().weight
