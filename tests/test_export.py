@@ -14,7 +14,7 @@ from pruning import Mask, PruningError, UnsupportedError, export_checkpoint, gat
 from pruning.card import Story
 from pruning.export import auto_classes
 from pruning.models import LoadedModel, ModelSpec, file_sha256, load_model, wrap_model
-from pruning.recipe import PARTS, recipe_of
+from pruning.recipe import recipe_of
 from tests.families import FAMILIES, NAMES, inputs_of, logits_of, model_of, save
 from tests.laws.test_surgery import groups_mask, pruned_of
 
