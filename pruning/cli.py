@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from pruning.conformance.command import conformance
 from pruning.data import BUILT_IN_DATA, DataSpec
 from pruning.errors import DataError, PruningError
 from pruning.importance import criteria, describe_criterion, get_criterion
@@ -105,6 +106,9 @@ def _apply(options: list[Callable], command: Callable) -> Callable:
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
 def commands() -> None:
     """Headroom: which attention heads a transformer needs, and what it loses without the others."""
+
+
+commands.add_command(conformance)
 
 
 # Commands ------------------------------------------------------------------------------------------------------------
@@ -364,8 +368,3 @@ def _finite(value: Any) -> Any:
     if isinstance(value, dict):
         return {key: _finite(item) for key, item in value.items()}
     return [_finite(item) for item in value] if isinstance(value, (list, tuple)) else value
-
-
-from pruning.conformance.command import conformance  # noqa: E402  (it needs nothing from here, and is listed last)
-
-commands.add_command(conformance)

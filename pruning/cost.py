@@ -87,7 +87,7 @@ def count_cost(model: LoadedModel, tokens: int = 128) -> CostModel:
 
     The whole is counted by torch's own counter; the parts from the weights' shapes and the sizes seen in one dry run.
     """
-    from pruning.probing import count_macs
+    from pruning.macs import count_macs
     from pruning.wiring import find_wiring
 
     module, anatomy, wiring = model.module, model.anatomy, find_wiring(model)
@@ -126,7 +126,7 @@ class _Counter:
         from pruning.attention import AttentionCall, observed, on_this_thread
         from pruning.inputs import run
         from pruning.linear import fan, is_linear
-        from pruning.probing import counted_inputs
+        from pruning.macs import counted_inputs
 
         self.module = module
         self.vectors: dict[str, int] = {}

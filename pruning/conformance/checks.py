@@ -18,8 +18,8 @@ from pruning.conformance.tiny import tiny_model
 from pruning.errors import PruningError
 from pruning.inputs import dry_run_inputs
 from pruning.models import wrap_model
-from pruning.probing import NO_HEADS
 from pruning.surgery import PrunedModel
+from pruning.unreached import NO_HEADS
 
 Section = tuple[str, Any]
 
