@@ -24,9 +24,8 @@ from pruning.conformance.table import to_markdown, totals_of
 # What is true of an architecture, and no fault: the check that is not simply right, and its answer.
 SHORT = {
     "t5": {"cut layers": "partly"},  # the first layer computes the position bias of all layers
-    "qwen3_next": {"cut layers": "partly"},  # the cache needs the only layer that attends
     "zamba2": {"cut layers": "unsupported"},  # so it does here, and the other layer is numbered by the configuration
-    "jamba": {"cut layers": "unsupported"},  # the configuration computes from its number which layer attends
+    "jamba": {"cut layers": "partly"},  # the configuration computes from its number which layer attends
 }
 ANSWERED = {"right", "skipped"}
 

@@ -24,6 +24,7 @@ WINDOWS = {"image_size": 64, "patch_size": 4, "window_size": 2, "embed_dim": 16,
            "num_heads": [2, 4, 8, 16]}  # fmt: skip
 PYRAMID = {"hidden_sizes": [16, 32, 48, 64], "depths": [1] * 4}
 CODES = {"vq_config": {"base_channels": 32, "channel_multiplier": [1, 1], "attn_resolutions": [], "num_res_blocks": 1}}
+TWICE = {"num_hidden_layers": 4, "layer_types": ["linear_attention", "full_attention"] * 2}
 VISION_WINDOWS = {"window_size": 32, "fullatt_block_indexes": [1]}
 SERIES = {"prediction_length": 4, "context_length": 16, "lags_sequence": [1, 2], "num_time_features": 1}
 
@@ -38,12 +39,18 @@ SPECIAL: dict[str, dict[str, Any]] = {
     "glm_ocr_text": sections(2, 1, 1),
     "glm_image_text": sections(2, 1, 1),
     "glm4v_moe_text": sections(1, 1, 0, partial_rotary_factor=0.5),
-    # layers of several kinds: one of each
-    "bamba": {"attn_layer_indices": [1]},
-    "granitemoehybrid": {"layer_types": ["mamba", "attention"]},
+    # layers of several kinds: each of them twice, so that a cut can leave one
+    "bailing_hybrid": {**TWICE, "mlp_layer_types": ["dense", "dense", "sparse", "sparse"]},
+    "bamba": {"num_hidden_layers": 4, "attn_layer_indices": [1, 3]},
+    "granitemoehybrid": {"num_hidden_layers": 4, "layer_types": ["mamba", "attention"] * 2},
+    "kimi_linear": {**TWICE, "mlp_layer_types": ["dense", "dense", "sparse", "sparse"]},
+    "olmo_hybrid": TWICE,
+    "qwen3_next": TWICE,
+    "qwen3_5_text": TWICE,
+    "qwen3_5_moe_text": TWICE,
     "gpt_neo": {"attention_types": [[["global", "local"], 1]]},
-    "jamba": {"attn_layer_offset": 1, "expert_layer_offset": 1},
-    "lfm2_moe": {"layer_types": ["conv", "full_attention"]},
+    "jamba": {"num_hidden_layers": 4, "attn_layer_offset": 1, "expert_layer_offset": 1},
+    "lfm2_moe": {"num_hidden_layers": 4, "layer_types": ["conv", "full_attention"] * 2},
     "deepseek_ocr2_text": {"mlp_layer_types": ["dense", "sparse"]},
     "recurrent_gemma": {"block_types": ["recurrent", "attention"]},
     "zamba": {"num_hidden_layers": 4, "layers_block_type": ["linear_attention", "hybrid"] * 2},

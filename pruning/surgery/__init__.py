@@ -73,6 +73,11 @@ def prune(model: LoadedModel, mask: Mask) -> PrunedModel:
     module = with_own_weights(done.twin)
     removed = {} if done.emptied else removed_by_list(model.anatomy, mask.layers)
     parameters = sum(p.numel() for p in module.parameters())
+    if parameters > model.anatomy.parameters:
+        raise UnsupportedError(
+            f"this cut makes the model larger ({model.anatomy.parameters:,} parameters before, {parameters:,} after): "
+            "several layers share their weights, so remove the same parts from each"
+        )
     notes = _notes(model.anatomy, mask, done)
     return PrunedModel(module, mask, parameters, done.difference, done.layout, removed, notes)
 
@@ -106,7 +111,7 @@ def cut(module: nn.Module, anatomy: Anatomy, wiring: Wiring, mask: Mask) -> Cut:
         twin = twin_of(module)
         try:
             with torch.no_grad():
-                _cut_parts(twin, anatomy, wiring, mask, layout)
+                _cut_parts(twin, module, anatomy, wiring, mask, layout)
                 _cut_layers(twin, module, anatomy, mask, emptied=emptied)
                 difference = largest_difference(outputs(twin, inputs), expected)
         except Exception as error:  # the code of any architecture may fail in any way when its weights are cut
@@ -118,12 +123,29 @@ def cut(module: nn.Module, anatomy: Anatomy, wiring: Wiring, mask: Mask) -> Cut:
     raise UnsupportedError(f"{type(module).__name__} cannot be cut like this: {reason}")
 
 
-def _cut_parts(twin: nn.Module, anatomy: Anatomy, wiring: Wiring, mask: Mask, layout: Layout) -> None:
+def _cut_parts(
+    twin: nn.Module, original: nn.Module, anatomy: Anatomy, wiring: Wiring, mask: Mask, layout: Layout
+) -> None:
     """Heads and neurons, by the paths of the original; those of layers that go anyway are left alone."""
     sites = {site for layer in mask.layers for site in anatomy.layers[layer].sites}
     blocks = {block for layer in mask.layers for block in anatomy.layers[layer].blocks}
     cut_heads(twin, anatomy, wiring, {h for h in mask.heads if h.site not in sites}, layout)
     cut_neurons(twin, anatomy, wiring, {n for n in mask.neurons if n.block not in blocks}, layout)
+    _tie_again(original, twin)
+
+
+def _tie_again(original: nn.Module, twin: nn.Module) -> None:
+    """Let weights that were one, and were cut alike in several places, be one again."""
+    names: dict[int, list[str]] = {}
+    for name, parameter in original.named_parameters(remove_duplicate=False):
+        names.setdefault(id(parameter), []).append(name)
+    for first, *others in names.values():
+        kept = twin.get_parameter(first) if others else None
+        for name in others:
+            parameter = twin.get_parameter(name)
+            if kept is not None and parameter is not kept and torch.equal(parameter, kept):
+                owner, _, attribute = name.rpartition(".")
+                setattr(twin.get_submodule(owner), attribute, kept)
 
 
 def _cut_layers(twin: nn.Module, original: nn.Module, anatomy: Anatomy, mask: Mask, *, emptied: bool) -> None:
