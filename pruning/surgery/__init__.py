@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
 
 TOLERANCE = {torch.float32: 1e-5, torch.bfloat16: 5e-2, torch.float16: 5e-3}  # of the largest output
 PER_LAYER = re.compile(r"(hidden_states|attentions)(\.\d+)+$")  # there may be fewer afterwards
-CHECKED_TOKENS = 11  # not the length at which the wiring was found
+CHECKED_TOKENS = (11, 3, 17)  # not the length at which the wiring was found
 
 
 @dataclass(frozen=True, eq=False)
@@ -69,7 +70,7 @@ def prune(model: LoadedModel, mask: Mask) -> PrunedModel:
     mask.check(model.anatomy)
     wiring = find_wiring(model) if mask.heads or mask.neurons else Wiring()
     wiring.require(model.anatomy.sites[index] for index in sorted({head.site for head in mask.heads}))
-    done = cut(model.module, model.anatomy, wiring, mask)
+    done = cut(model.module, model.anatomy, wiring, mask, CHECKED_TOKENS)
     module = with_own_weights(done.twin)
     removed = {} if done.emptied else removed_by_list(model.anatomy, mask.layers)
     parameters = sum(p.numel() for p in module.parameters())
@@ -96,16 +97,20 @@ class Cut:
     difference: float
 
 
-def cut(module: nn.Module, anatomy: Anatomy, wiring: Wiring, mask: Mask) -> Cut:
+def cut(
+    module: nn.Module, anatomy: Anatomy, wiring: Wiring, mask: Mask, lengths: Sequence[int] = CHECKED_TOKENS[:1]
+) -> Cut:
     """Cut in the first way that gives the masked model's output.
+
+    Args:
+        lengths: Of the inputs that masked and cut model are compared on.
 
     Raises:
         UnsupportedError: None does.
     """
-    inputs = dry_run_inputs(module, CHECKED_TOKENS)
     gates = mask_gates(install(module, anatomy), anatomy, mask, next(module.parameters()).device)
     with torch.no_grad(), gates_set(gates):
-        expected = outputs(module, inputs)
+        inputs, expected = _answers(module, lengths)
     reason = ""
     for emptied, layout in itertools.product((False, True) if mask.layers else (False,), LAYOUTS):
         twin = twin_of(module)
@@ -113,7 +118,8 @@ def cut(module: nn.Module, anatomy: Anatomy, wiring: Wiring, mask: Mask) -> Cut:
             with torch.no_grad():
                 _cut_parts(twin, module, anatomy, wiring, mask, layout)
                 _cut_layers(twin, module, anatomy, mask, emptied=emptied)
-                difference = largest_difference(outputs(twin, inputs), expected)
+                found = [outputs(twin, one) for one in inputs]
+            difference = max(largest_difference(a, b) for a, b in zip(found, expected, strict=True))
         except Exception as error:  # the code of any architecture may fail in any way when its weights are cut
             reason = reason or f"it does not run afterwards ({_first_line(error)})"
             continue
@@ -121,6 +127,26 @@ def cut(module: nn.Module, anatomy: Anatomy, wiring: Wiring, mask: Mask) -> Cut:
             return Cut(twin, layout, emptied, difference)
         reason = f"its output differs by {difference:.1e} from the masked model's"
     raise UnsupportedError(f"{type(module).__name__} cannot be cut like this: {reason}")
+
+
+def _answers(
+    module: nn.Module, lengths: Sequence[int]
+) -> tuple[list[dict[str, torch.Tensor]], list[dict[str, torch.Tensor]]]:
+    """Inputs of these lengths and what the model gives for them; one where inputs have one size, such as images."""
+    inputs: list[dict[str, torch.Tensor]] = []
+    answers: list[dict[str, torch.Tensor]] = []
+    for length in lengths:
+        one = dry_run_inputs(module, length)
+        if any(all(one[name].shape == other[name].shape for name in one) for other in inputs):
+            continue
+        try:
+            answers.append(outputs(module, one))
+        except Exception:  # an architecture may need more tokens than this
+            if not answers:
+                raise
+            continue
+        inputs.append(one)
+    return inputs, answers
 
 
 def _cut_parts(
