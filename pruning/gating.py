@@ -44,7 +44,10 @@ class Slot:
 
         Where the context says what stands in for what is gated out, that comes in by the same share.
         """
-        gate = _expand(gate.repeat_interleave(self.width, -1), x)
+        gate = gate.repeat_interleave(self.width, -1)
+        if gate.shape[-1] < x.shape[-1]:  # something else lies beside the heads
+            gate = nn.functional.pad(gate, (0, x.shape[-1] - gate.shape[-1]), value=1.0)
+        gate = _expand(gate, x)
         fill = _fill_of(self)
         return x * gate if fill is None else x * gate + fill.to(x.dtype) * (1 - gate)
 

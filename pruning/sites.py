@@ -26,6 +26,7 @@ PROJECTION_NAMES = (
 HEAD_COUNT_NAMES = (
     "num_attention_heads", "num_heads", "n_heads", "n_head", "num_query_heads", "num_attn_heads", "nhead",
 )  # fmt: skip
+BESIDE = {"ConvBertSelfAttention": 2}  # projections so many times as wide as the heads, which come first
 HEAD_SIZE_NAMES = ("attention_head_size", "head_dim", "d_head", "head_size", "d_kv", "dim_head")
 
 
@@ -99,7 +100,7 @@ def _sites_by_name(module: nn.Module, known: list[AttentionSite], ran: dict[str,
 
 def _project_by_name(module: nn.Module, site: AttentionSite) -> AttentionSite:
     """For models that do something between attention and projection: look for the projection's usual name."""
-    width = site.heads * site.head_dim
+    width = site.heads * site.head_dim * BESIDE.get(type(module.get_submodule(site.name)).__name__, 1)
     for parent in (site.name, site.name.rpartition(".")[0]):
         owner = module.get_submodule(parent)
         for path, child in owner.named_modules():

@@ -50,7 +50,8 @@ class Magnitude(Criterion):
         wiring.require(context.model.anatomy.sites)
         norms = []
         for done, site in enumerate(context.model.anatomy.sites):
-            output = _rows_by_input(module.get_submodule(site.projection)).view(site.heads, -1)
+            columns = _rows_by_input(module.get_submodule(site.projection))
+            output = columns[: site.heads * site.head_dim].reshape(site.heads, -1)
             for head in range(site.heads):
                 slices = [output[head]]
                 for strand in wiring.of(HeadId(site.index, head)):

@@ -162,3 +162,26 @@ def test_gating_works_under_each_attention_implementation(name: str, implementat
         zero_columns(copy.get_submodule(part.projection), head_columns(head, part.head_dim))
     with gated(model, Mask(frozenset(heads))) as module:
         close(logits_of(module, inputs), logits_of(copy, inputs))
+
+
+def test_what_lies_beside_the_heads_is_left_alone() -> None:
+    """ConvBERT's projection reads the heads first, and then as many features of a convolution."""
+    from pruning import wrap_model
+    from pruning.conformance.tiny import tiny_model
+    from pruning.inputs import dry_run_inputs, outputs
+
+    model, other = wrap_model(tiny_model("convbert")), tiny_model("convbert")
+    site = model.anatomy.sites[0]
+    inputs = dry_run_inputs(other)
+    projection = other.get_submodule(site.projection)
+    assert projection.weight.shape[1] == 2 * site.heads * site.head_dim
+
+    def zero(_: torch.nn.Module, args: tuple[torch.Tensor, ...]) -> tuple[torch.Tensor, ...]:
+        x = args[0].clone()
+        x[..., site.head_dim : 2 * site.head_dim] = 0.0
+        return (x, *args[1:])
+
+    projection.register_forward_pre_hook(zero)
+    with torch.no_grad(), gated(model, Mask.parse_heads("0:1")) as module:
+        found, expected = outputs(module, inputs), outputs(other, inputs)
+    assert all(torch.equal(found[name], expected[name]) for name in expected)
