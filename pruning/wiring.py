@@ -76,14 +76,14 @@ class Wiring:
                 raise UnsupportedError(f"the query, key and value weights of {site.name} cannot be told apart")
 
     def is_alike(self, site: AttentionSite) -> bool:
-        """Whether every head of a site is fed by as many rows of the same layers, as heads are."""
+        """Whether every head of a site is fed by as many rows of the same layers, as heads are, or none is."""
         fed: dict[HeadId, set[tuple[str, int | None, int]]] = {}
         for strand in self.heads:
             if len(strand.owners) == 1:
                 (owner,) = strand.owners
                 fed.setdefault(owner, set()).add((strand.path, strand.dim, len(strand.rows)))
         found = [fed.get(HeadId(site.index, head), set()) for head in range(site.heads)]
-        return bool(found[0]) and all(one == found[0] for one in found)
+        return all(one == found[0] for one in found)
 
     def freed_by(self, heads: Collection[HeadId]) -> list[Strand]:
         """The strands that nothing needs once these heads are gone."""

@@ -174,8 +174,20 @@ SPOILED = {
     "no heads": (change(num_attention_heads=0), "cannot be loaded"),
     "uneven heads": (change(num_attention_heads=5), "cannot be loaded"),
     "other sizes": (change(intermediate_size=128), r"is \(64,\) in its weights but \(128,\) by its config.json"),
-    "own code": (change(auto_map={"AutoModel": "modeling.Mine"}), "brings its own code: .*--trust-remote-code"),
+    "own code": (
+        change(model_type="mine", auto_map={"AutoModel": "modeling.Mine"}),
+        "brings its own code: .*--trust-remote-code",
+    ),
 }
+
+
+def test_code_that_comes_with_a_known_architecture_is_left_alone(tmp_path: Path) -> None:
+    """Many checkpoints name code of their own for what transformers has long since learnt."""
+    folder = save("bert", tmp_path)
+    config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+    config["auto_map"] = {"AutoModel": "modeling.Mine"}
+    (folder / "config.json").write_text(json.dumps(config), encoding="utf-8")
+    assert load_model(str(folder)).anatomy.total_heads == 8
 
 
 @pytest.mark.parametrize("case", SPOILED)

@@ -22,6 +22,12 @@ from pruning.surgery import PrunedModel
 from pruning.unreached import NO_HEADS
 
 Section = tuple[str, Any]
+# Types whose modules only look like attention, by their names or by a softmax: there is no head to find in them.
+HEADLESS = {
+    "rwkv": "what it calls attention is a recurrence over time, one weight for each channel: it has no heads",
+    "patchtsmixer": "what it calls attention is a softmax gate over features, without heads; attention proper is off",
+    "mobilevitv2": "its attention sums all positions into one context vector, weighed alike for all channels: no heads",
+}
 
 
 def examine(model_type: str) -> Iterator[Section]:
@@ -49,6 +55,10 @@ def examine_module(module: nn.Module, name: str) -> Iterator[Section]:
     if not anatomy.sites:
         missed = nothing_missed(model, dry_run_inputs(module))
         yield "gate", {"complete": missed.to_json()}
+        if name in HEADLESS:
+            yield "outcome", "no attention"
+            yield "reason", HEADLESS[name]
+            return
         is_without = missed.status == "right" and anatomy.reason == NO_HEADS
         yield "outcome", "no attention" if is_without else "partly"
         yield "reason", f"gate complete: {missed.reason}" if missed.reason else anatomy.reason

@@ -74,6 +74,7 @@ SPECIAL: dict[str, dict[str, Any]] = {
     "aria": {"projector_patch_to_query_dict": {16: 4}},
     "gemma3": {"mm_tokens_per_image": 4},
     "shieldgemma2": {"mm_tokens_per_image": 4},
+    "t5gemma2_encoder": {"mm_tokens_per_image": 4},
     "vipllava": {"vision_feature_layers": [-1, -2]},
     "llava_next": TILES,
     "llava_next_video": TILES,
@@ -82,6 +83,10 @@ SPECIAL: dict[str, dict[str, Any]] = {
     "informer": SERIES,
     "autoformer": SERIES | {"moving_average": 5},
     "vitdet": {"out_features": ["stage2"]},
+    "vitpose": {"backbone_config": {"out_indices": [2]}},  # the last stage: the first is the stem, without heads
+    "muse_glimmer": {"out_hidden_size": 128},
+    "granite_speech": {"window_size": 16, "downsample_rate": 4},
+    "granite_speech_plus": {"window_size": 16, "downsample_rate": 4},
     "granite_speech5_encoder": {"context_size": 32},
     "clvp_encoder": {"projection_dim": 8},
     # windows and pyramids whose last stage must not be smaller than a window
@@ -151,6 +156,8 @@ SPECIAL: dict[str, dict[str, Any]] = {
                            "depth_coefficient": 1.0},
     "xcodec": {"acoustic_model_config": {"downsampling_ratios": [8, 5, 4, 2], "upsampling_ratios": [8, 5, 4, 2]}},
     "superpoint": {"keypoint_decoder_dim": 65},
+    "superglue": {"gnn_layers_types": ["self", "cross"], "keypoint_encoder_sizes": [16, 32], "sinkhorn_iterations": 4,
+                  "keypoint_detector_config": {"max_keypoints": 16}},
 }  # fmt: skip
 UNBUILDABLE: dict[str, str] = {
     "rag": "its forward pass wants documents that a retriever found, which no configuration holds",

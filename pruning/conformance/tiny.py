@@ -35,6 +35,16 @@ HEAD_ORDER = (
     "table-question-answering", "visual-question-answering", "masked-lm", "token-classification", "rnnt", "tdt",
 )  # fmt: skip
 
+# Types whose usual head leaves attention unused: where every part of them matters.
+HEAD_OF = {
+    "canine": "token-classification",  # a sequence is classified before its characters are encoded for the last time
+}
+# Types whose norms over batches are drawn around zero instead of one: a stack of them leaves nothing of the heads.
+FAINT = ("mobilevit",)
+# Buffers of zeros in which every sound is the same code, whatever the encoder hears; and how large codes must be
+# beside what the encoder says, for small differences to give other codes.
+CODEBOOKS = {"MimiEuclideanCodebook": ("embed_sum", 0.2), "XcodecEuclideanCodebook": ("embed", 25.0)}
+
 
 def heads_of(model_type: str) -> dict[str, str]:
     """The model classes of a type by the head's name, the preferred one first; ``base`` is the model without a head."""
@@ -47,7 +57,9 @@ def heads_of(model_type: str) -> dict[str, str]:
     order = list(HEAD_ORDER)
     if {"masked-lm", "sequence-classification"} <= found.keys():  # an encoder that can also be told to decode
         order.remove("causal-lm")
-    known = [head for head in order if head in found] + (["base"] if "base" in found else [])
+    if HEAD_OF.get(model_type) in found:
+        order.insert(0, HEAD_OF[model_type])
+    known = [head for head in dict.fromkeys(order) if head in found] + (["base"] if "base" in found else [])
     return {head: found[head] for head in (*known, *(head for head in found if head not in known))}
 
 
@@ -133,6 +145,7 @@ def shake(module: nn.Module) -> None:
 
     What transformers computes anew whenever it loads a model keeps its values: sinusoids, and rows for padding.
     """
+    is_faint = getattr(getattr(module, "config", None), "model_type", None) in FAINT
     for _, child in sorted(module.named_modules()):
         if "Sinusoidal" in type(child).__name__:
             continue
@@ -140,6 +153,8 @@ def shake(module: nn.Module) -> None:
         for tensor in child._parameters.values():
             if tensor is None or not tensor.is_floating_point():
                 continue
+            if isinstance(child, nn.modules.batchnorm._NormBase) and tensor is child.weight and is_faint:
+                tensor.fill_(1.0)
             noise = torch.randn_like(tensor)
             inputs = tensor[0].numel() if is_conv and tensor.dim() > 1 else tensor.shape[-1] if tensor.dim() else 1
             scale = min(0.2, 1.2 / math.sqrt(max(1, inputs)))
@@ -147,6 +162,11 @@ def shake(module: nn.Module) -> None:
             padding = getattr(child, "padding_idx", None)
             if isinstance(child, nn.Embedding) and padding is not None:
                 tensor[padding] = 0.0
+    for _, child in sorted(module.named_modules()):
+        if type(child).__name__ in CODEBOOKS:
+            name, size = CODEBOOKS[type(child).__name__]
+            buffer = child.get_buffer(name)
+            buffer.copy_(torch.randn_like(buffer) * size)
 
 
 def _first_line(error: Exception) -> str:

@@ -10,6 +10,7 @@ from pruning.inputs.request import Request
 SAMPLES = 4000
 FRAMES = 64
 ROW_FRAMES = ("moonshine_streaming",)
+PROJECTED_MASK = ("granite_speech", "granite_speech_plus")  # their mask picks from what the projector makes, not frames
 
 
 def mel_bins(request: Request) -> int:
@@ -54,7 +55,7 @@ def _first_convolution(request: Request) -> nn.Conv1d | None:
 def features_mask(request: Request) -> Tensor | None:
     """The mask that says that every frame counts."""
     features = request.made.get("input_features")
-    if features is None:
+    if features is None or request.kind in PROJECTED_MASK:
         return None
     frames = features.shape[-1] if _first_convolution(request) is not None else features.shape[1]
     return torch.ones(1, frames, dtype=torch.long)
