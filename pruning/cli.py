@@ -264,7 +264,7 @@ def prune(json_file: str | None, **options: Any) -> None:
     pruned = cut(model, mask)
     story = _story(model, pruned, options)
     written = export_checkpoint(model, pruned, folder, overwrite=overwrite, onnx=options["onnx"], story=story)
-    value, lines = summary(model, pruned, written, story)
+    value, lines = summary(model, written, story)
     kept = sorted(asked.heads - mask.heads)
     if kept:
         value["restored"] = [list(head) for head in kept]

@@ -24,7 +24,7 @@ from pruning.card import Story, model_card, usual_class, what_was_removed
 from pruning.errors import PruningError, UnsupportedError
 from pruning.models import file_sha256
 from pruning.recipe import FAILURES, PARTS, ordinary_config, recipe_of
-from pruning.surgery import PrunedModel
+from pruning.surgery import PrunedModel, prune
 
 if TYPE_CHECKING:
     from torch import nn
@@ -45,6 +45,7 @@ class Exported:
         auto_classes: The Auto classes that reload it.
         reload_difference: Largest difference between the pruned model's output and the reloaded one's.
         size_bytes: Of the weights.
+        pruned: What was written: the model that was given, or one that was cut again in a way that reloads.
         ordinary: Whether it needs no code of its own.
         onnx: The ONNX file in the folder, where one was asked for.
     """
@@ -53,6 +54,7 @@ class Exported:
     auto_classes: tuple[str, ...]
     reload_difference: float
     size_bytes: int
+    pruned: PrunedModel
     ordinary: bool = False
     onnx: OnnxExported | None = None
 
@@ -81,14 +83,21 @@ def export_checkpoint(
     if target.exists() and not overwrite:
         raise PruningError(f"{target} exists already: choose another folder, or say --overwrite")
     with _draft_beside(target) as draft:
-        classes, difference, ordinary = _write_and_check(model, pruned, draft)
+        try:
+            classes, difference, ordinary = _write_and_check(model, pruned, draft)
+        except UnsupportedError:
+            if pruned.layout not in ("compact", "configured"):
+                raise
+            _clear(draft)
+            pruned = prune(model, pruned.mask, ("padded", "columns"))  # BigBird counts its heads anew as it runs
+            classes, difference, ordinary = _write_and_check(model, pruned, draft)
         exported = _write_onnx(pruned.module, draft) if onnx else None
         _write_papers(model, pruned, draft, story or Story(), tuple(classes), ordinary)
         size = sum(path.stat().st_size for path in draft.glob("*.safetensors"))
         _move(draft, target)
     if exported:
         exported = replace(exported, path=target / exported.path.name)
-    return Exported(target, tuple(classes), difference, size, ordinary, exported)
+    return Exported(target, tuple(classes), difference, size, pruned, ordinary, exported)
 
 
 @contextmanager
@@ -118,8 +127,7 @@ def _write_and_check(model: LoadedModel, pruned: PrunedModel, draft: Path) -> tu
                 return classes, difference, True
         except (*FAILURES, UnsupportedError):
             pass  # the numbers fit, but the model builds itself differently from them
-        for path in draft.iterdir():
-            path.unlink()
+        _clear(draft)
     recipe = recipe_of(model.module, pruned)
     classes = auto_classes(model.module, recipe)
     _write_with_code(model.module, pruned.module, recipe, classes, draft)
@@ -134,6 +142,11 @@ def _write_and_check(model: LoadedModel, pruned: PrunedModel, draft: Path) -> tu
             f"the checkpoint does not give the same output after reloading (difference {difference:.1e})"
         )
     return classes, difference, False
+
+
+def _clear(draft: Path) -> None:
+    for path in draft.iterdir():
+        path.unlink()
 
 
 def auto_classes(module: nn.Module, recipe: dict[str, Any] | None = None) -> dict[str, type]:
@@ -298,11 +311,9 @@ def _reload_difference(pruned: PrunedModel, folder: Path, auto: str, *, trust: b
         return largest_difference(outputs(reloaded, inputs), outputs(pruned.module, inputs))
 
 
-def summary(
-    model: LoadedModel, pruned: PrunedModel, written: Exported, story: Story
-) -> tuple[dict[str, Any], list[str]]:
+def summary(model: LoadedModel, written: Exported, story: Story) -> tuple[dict[str, Any], list[str]]:
     """What was done, as JSON and as lines to read."""
-    before = model.anatomy.parameters
+    before, pruned = model.anatomy.parameters, written.pruned
     value: dict[str, Any] = {
         "folder": str(written.folder),
         "difference": pruned.difference,

@@ -12,6 +12,7 @@ import torch
 
 from pruning import Mask, PruningError, UnsupportedError, export_checkpoint, gated, prune
 from pruning.card import Story
+from pruning.conformance.tiny import tiny_model
 from pruning.export import auto_classes
 from pruning.models import LoadedModel, ModelSpec, file_sha256, load_model, wrap_model
 from pruning.recipe import recipe_of
@@ -256,3 +257,13 @@ def test_the_generation_settings_and_the_plan_come_along(tmp_path: Path) -> None
     card = (folder / "README.md").read_text(encoding="utf-8")
     assert "criterion `gradient`" in card
     assert "made by a test" in card
+
+
+def test_a_model_that_counts_its_heads_anew_is_cut_so_that_it_reloads(tmp_path: Path) -> None:
+    """BigBird rebuilds its attention from the configuration when it first meets a short text."""
+    model = wrap_model(tiny_model("big_bird"))
+    pruned = prune(model, Mask.parse_heads("0:1,1:0-1"))
+    written = export_checkpoint(model, pruned, tmp_path / "small")
+    assert (pruned.layout, written.pruned.layout) == ("compact", "padded")
+    assert written.reload_difference == 0
+    assert written.pruned.parameters == pruned.parameters

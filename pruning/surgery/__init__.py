@@ -54,13 +54,16 @@ class PrunedModel:
     notes: tuple[str, ...] = ()
 
 
-def prune(model: LoadedModel, mask: Mask) -> PrunedModel:
+def prune(model: LoadedModel, mask: Mask, layouts: Sequence[Layout] = LAYOUTS) -> PrunedModel:
     """Cut the masked heads, neurons and layers out of a copy of the model.
 
     The copy is run beside the masked original on inputs made from the configuration; they must agree.
 
     Under grouped-query attention a key and value go when all heads that share them go. A mask may cut inside a group,
     too: then the query and output weights of the dead heads go, and their attention is still computed, on zeros.
+
+    Args:
+        layouts: The ways to cut that are tried, in this order; see `pruning.surgery.heads`.
 
     Raises:
         MaskError: The mask does not fit the model.
@@ -70,7 +73,7 @@ def prune(model: LoadedModel, mask: Mask) -> PrunedModel:
     mask.check(model.anatomy)
     wiring = find_wiring(model) if mask.heads or mask.neurons else Wiring()
     wiring.require(model.anatomy.sites[index] for index in sorted({head.site for head in mask.heads}))
-    done = cut(model.module, model.anatomy, wiring, mask, CHECKED_TOKENS)
+    done = cut(model.module, model.anatomy, wiring, mask, CHECKED_TOKENS, layouts)
     module = with_own_weights(done.twin)
     removed = {} if done.emptied else removed_by_list(model.anatomy, mask.layers)
     parameters = sum(p.numel() for p in module.parameters())
@@ -98,7 +101,12 @@ class Cut:
 
 
 def cut(
-    module: nn.Module, anatomy: Anatomy, wiring: Wiring, mask: Mask, lengths: Sequence[int] = CHECKED_TOKENS[:1]
+    module: nn.Module,
+    anatomy: Anatomy,
+    wiring: Wiring,
+    mask: Mask,
+    lengths: Sequence[int] = CHECKED_TOKENS[:1],
+    layouts: Sequence[Layout] = LAYOUTS,
 ) -> Cut:
     """Cut in the first way that gives the masked model's output.
 
@@ -112,7 +120,7 @@ def cut(
     with torch.no_grad(), gates_set(gates):
         inputs, expected = _answers(module, lengths)
     reason = ""
-    for emptied, layout in itertools.product((False, True) if mask.layers else (False,), LAYOUTS):
+    for emptied, layout in itertools.product((False, True) if mask.layers else (False,), layouts):
         twin = twin_of(module)
         try:
             with torch.no_grad():
