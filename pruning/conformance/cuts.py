@@ -155,10 +155,11 @@ def check_reload(model: LoadedModel, inputs: Values) -> Check:
     mask = heads_mask(model.anatomy) | neurons_mask(model.anatomy)
     if not mask:
         return Check("skipped", reason="nothing can be cut")
-    pruned = prune(model, mask)
+    cut = prune(model, mask)
     with tempfile.TemporaryDirectory(prefix="headroom-conformance-") as folder:
         path = Path(folder) / f"pruned-{model.spec.name}"
-        written = export_checkpoint(model, pruned, path)
+        written = export_checkpoint(model, cut, path)
+        pruned = written.pruned
         auto = written.auto_classes[-1]  # AutoModel, which may give the inner model, comes first
         reloaded = getattr(transformers, auto).from_pretrained(path, trust_remote_code=True)
         reloaded.eval().requires_grad_(False)
