@@ -100,7 +100,7 @@ def difference(found: Values, expected: Values, *, relative: bool = False) -> fl
 
 def without_layer_outputs(found: Values) -> Values:
     """Without what the model recorded layer by layer: a copy with fewer layers records less."""
-    return {name: value for name, value in found.items() if not re.search(r"(hidden_states|attentions)\.\d+$", name)}
+    return {name: value for name, value in found.items() if not re.search(r"(hidden_states|attentions)(\.\d+)+$", name)}
 
 
 def has_nan(found: Values) -> bool:
