@@ -98,9 +98,9 @@ def difference(found: Values, expected: Values, *, relative: bool = False) -> fl
     return worst
 
 
-def without_layer_outputs(found: Values) -> Values:
-    """Without what the model recorded layer by layer: a copy with fewer layers records less."""
-    return {name: value for name, value in found.items() if not re.search(r"(hidden_states|attentions)(\.\d+)+$", name)}
+def without_recorded(found: Values, kinds: str) -> Values:
+    """Without what the model recorded of these kinds, layer by layer."""
+    return {name: value for name, value in found.items() if not re.search(rf"({kinds})(\.\d+)+$", name)}
 
 
 def has_nan(found: Values) -> bool:
