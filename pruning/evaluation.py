@@ -16,6 +16,7 @@ from pruning.statistics import Estimate, mcnemar, mean, paired_proportion, perce
 
 if TYPE_CHECKING:
     from pruning.models import LoadedModel
+    from pruning.recovery.compensation import Compensation
     from pruning.tasks import Collector, Examples, Outcome, Task
 
 FIRST_STEP, STEP = 96, 384  # a first estimate after 96 examples, a better one after every 384 more
@@ -101,6 +102,7 @@ def evaluate(
     batch_size: int = BATCH_SIZE,
     seed: int = 0,
     on_progress: OnProgress | None = None,
+    compensation: Compensation | None = None,
 ) -> Evaluation:
     """Run the masked model over the examples.
 
@@ -108,12 +110,14 @@ def evaluate(
         mask: What is removed; nothing by default.
         seed: Of the bootstrap behind the intervals.
         on_progress: Called after every batch; it may raise `Cancelled`.
+        compensation: Other weights for the projections, as they will be after cutting.
 
     Raises:
         MaskError: The mask does not fit the model.
         UnsupportedError: The mask or the task cannot be used with this model.
     """
-    (found,) = _evaluate(model, examples, mask, task, batch_size, seed, on_progress, [range(len(examples))])
+    steps = [range(len(examples))]
+    (found,) = _evaluate(model, examples, mask, task, batch_size, seed, on_progress, compensation, steps)
     return found
 
 
@@ -126,13 +130,14 @@ def evaluate_in_steps(
     batch_size: int = BATCH_SIZE,
     seed: int = 0,
     on_progress: OnProgress | None = None,
+    compensation: Compensation | None = None,
 ) -> Iterator[Evaluation]:
     """The same in growing random samples: an evaluation of what has been seen so far after each, the whole one last.
 
     No mask is set between two steps, so the thread may do other work there.
     """
     steps = random_steps(len(examples), seed)
-    return _evaluate(model, examples, mask, task, batch_size, seed, on_progress, steps)
+    return _evaluate(model, examples, mask, task, batch_size, seed, on_progress, compensation, steps)
 
 
 def _evaluate(
@@ -143,6 +148,7 @@ def _evaluate(
     batch_size: int,
     seed: int,
     on_progress: OnProgress | None,
+    compensation: Compensation | None,
     steps: Sequence[Sequence[int]],
 ) -> Iterator[Evaluation]:
     import torch
@@ -154,7 +160,7 @@ def _evaluate(
     collector, seconds = Collector(len(examples)), 0.0
     for positions in steps:
         started = time.perf_counter()
-        with gated(model, mask) as module, torch.inference_mode():
+        with gated(model, mask, compensation=compensation) as module, torch.inference_mode():
             for batch in batches(examples, batch_size, model.device, positions):
                 collector.add(batch, task.outcome(forward(module, batch), batch))
                 if on_progress is not None:

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import threading
 import weakref
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
@@ -23,10 +23,12 @@ from torch import Tensor, nn
 from pruning.anatomy import Anatomy, AttentionSite, Layer, MLPSite
 from pruning.errors import UnsupportedError
 from pruning.masks import Mask
+from pruning.scopes import Scope, sizes_of
 
 if TYPE_CHECKING:
     from pruning.means import Means
     from pruning.models import LoadedModel
+    from pruning.recovery.compensation import Compensation
 
 
 class Slot:
@@ -50,6 +52,12 @@ class Slot:
         gate = _expand(gate, x)
         fill = _fill_of(self)
         return x * gate if fill is None else x * gate + fill.to(x.dtype) * (1 - gate)
+
+    def refit(self, module: nn.Module, args: tuple[Any, ...], output: Any) -> Tensor | None:
+        """What the projection gives with the weights that a compensation has for it; its gated input arrives here."""
+        refits = _REFITS.get()
+        refit = None if refits is None else refits.get(self)
+        return None if refit is None or not isinstance(output, Tensor) else refit(module, args[0], output)
 
 
 class LayerSlot(Slot):
@@ -89,10 +97,12 @@ def entry(args: tuple[Any, ...], kwargs: Mapping[str, Any], y: Tensor) -> Tensor
 
 
 Gates = Mapping[Slot, Tensor]
+Refit = Callable[[nn.Module, Tensor, Tensor], Tensor]  # projection, its gated input, its output: another output
 _GATES: ContextVar[Gates | None] = ContextVar("headroom_gates", default=None)
 
 
 _FILLS: ContextVar[Gates | None] = ContextVar("headroom_fills", default=None)
+_REFITS: ContextVar[Mapping[Slot, Refit] | None] = ContextVar("headroom_refits", default=None)
 
 
 def _fill_of(slot: Slot) -> Tensor | None:
@@ -145,7 +155,9 @@ def install(module: nn.Module, anatomy: Anatomy) -> Installation:
 
 
 def _hooked(module: nn.Module, path: str, slot: Slot) -> Slot:
-    module.get_submodule(path).register_forward_pre_hook(slot)
+    projection = module.get_submodule(path)
+    projection.register_forward_pre_hook(slot)
+    projection.register_forward_hook(slot.refit)
     return slot
 
 
@@ -157,6 +169,16 @@ def gates_set(gates: Gates) -> Iterator[None]:
         yield
     finally:
         _GATES.reset(token)
+
+
+@contextmanager
+def refits_set(refits: Mapping[Slot, Refit]) -> Iterator[None]:
+    """Use these numbers for the projections in this context, and no others."""
+    token = _REFITS.set(refits or None)
+    try:
+        yield
+    finally:
+        _REFITS.reset(token)
 
 
 def mask_gates(installation: Installation, anatomy: Anatomy, mask: Mask, device: torch.device) -> Gates:
@@ -176,12 +198,15 @@ def mask_gates(installation: Installation, anatomy: Anatomy, mask: Mask, device:
 
 
 @contextmanager
-def gated(model: LoadedModel, mask: Mask, means: Means | None = None) -> Iterator[nn.Module]:
+def gated(
+    model: LoadedModel, mask: Mask, means: Means | None = None, compensation: Compensation | None = None
+) -> Iterator[nn.Module]:
     """Run the model with the masked heads, neurons and layers removed, inside this ``with`` and on this thread only.
 
     Args:
         means: What stands in for what is removed: its mean over a calibration set (mean ablation). Without them it is
             zero (zero ablation), which is what cutting does.
+        compensation: Other weights and biases for the projections, as they will be after cutting.
 
     Yields:
         The module itself; calling it gives the masked model's output.
@@ -192,18 +217,23 @@ def gated(model: LoadedModel, mask: Mask, means: Means | None = None) -> Iterato
     """
     anatomy = model.anatomy
     mask.check(anatomy)
-    _check_support(anatomy, mask)
+    check_support(anatomy, mask)
     installation = install(model.module, anatomy)
     gates = mask_gates(installation, anatomy, mask, model.device)
-    token = _FILLS.set(means.by_slot(installation) if means else None)
+    fills = _FILLS.set(means.by_slot(installation) if means else None)
     try:
-        with gates_set(gates):
+        with gates_set(gates), refits_set(compensation.by_slot(installation) if compensation else {}):
             yield model.module
     finally:
-        _FILLS.reset(token)
+        _FILLS.reset(fills)
 
 
-def _check_support(anatomy: Anatomy, mask: Mask) -> None:
+def check_support(anatomy: Anatomy, mask: Mask) -> None:
+    """Refuse to mask what cannot be gated.
+
+    Raises:
+        UnsupportedError: Names the part and the reason.
+    """
     touched: list[AttentionSite | MLPSite | Layer] = [anatomy.sites[i] for i in {site for site, _ in mask.heads}]
     touched += [anatomy.blocks[i] for i in {block for block, _ in mask.neurons}]
     touched += [anatomy.layers[i] for i in mask.layers]
@@ -213,13 +243,18 @@ def _check_support(anatomy: Anatomy, mask: Mask) -> None:
 
 
 @contextmanager
-def head_gates(model: LoadedModel, gates: Tensor) -> Iterator[nn.Module]:
-    """Run the model with a gate for every head, given as numbers: for gradients, or several masks at once.
+def unit_gates(model: LoadedModel, gates: Tensor, scope: Scope = "heads") -> Iterator[nn.Module]:
+    """Run the model with a gate for every unit of a scope, given as numbers: for gradients, or several masks at once.
 
     Args:
-        gates: ``(head,)``, or ``(example, head)`` for gates of each example; heads counted through all sites.
+        gates: ``(unit,)``, or ``(example, unit)`` for gates of each example; units counted through all parts.
     """
-    slots = install(model.module, model.anatomy).sites
-    parts = gates.split(model.anatomy.heads_per_site, dim=-1)
+    slots = slots_of(install(model.module, model.anatomy), scope)
+    parts = gates.split(sizes_of(model.anatomy, scope), dim=-1)
     with gates_set(dict(zip(slots, parts, strict=True))):
         yield model.module
+
+
+def slots_of(installation: Installation, scope: Scope) -> tuple[Slot, ...]:
+    """The places where the gates of a scope act."""
+    return {"heads": installation.sites, "neurons": installation.blocks, "layers": installation.layers}[scope]

@@ -38,7 +38,8 @@ def recipe_of(original: nn.Module, pruned: PrunedModel) -> dict[str, Any]:
         if changed:
             recipe["configs"][path] = changed
         for name, parameter in module.named_parameters(recurse=False):
-            if parameter.shape != getattr(old, name).shape:
+            known = getattr(old, name, None)  # a compensation may have made a bias
+            if known is None or parameter.shape != known.shape:
                 recipe["parameters"][f"{path}.{name}" if path else name] = list(parameter.shape)
         if isinstance(module, Bypassed):
             recipe["bypassed"][path] = module.bypass_recipe

@@ -103,7 +103,7 @@ def set_parameter(model: nn.Module, path: str, shape: list[int]) -> None:
     """Give a parameter another shape, and the linear layer that it belongs to its new sizes."""
     owner, _, name = path.rpartition(".")
     layer = model.get_submodule(owner)
-    old = getattr(layer, name)
+    old = layer.weight if getattr(layer, name, None) is None else getattr(layer, name)
     setattr(layer, name, nn.Parameter(torch.empty(shape, dtype=old.dtype, device=old.device)))
     if name == "weight" and len(shape) == 2:
         inputs, outputs = shape if type(layer).__name__ == "Conv1D" else reversed(shape)

@@ -6,6 +6,7 @@ from pkgutil import iter_modules
 from pruning.importance.base import (
     Criterion,
     ImportanceMap,
+    Sampled,
     criteria,
     describe_criterion,
     get_criterion,
@@ -18,4 +19,4 @@ for _name in sorted(
 ):
     import_module(f"{__name__}.{_name}")
 
-__all__ = ["Criterion", "ImportanceMap", "criteria", "describe_criterion", "get_criterion", "register"]
+__all__ = ["Criterion", "ImportanceMap", "Sampled", "criteria", "describe_criterion", "get_criterion", "register"]

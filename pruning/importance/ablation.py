@@ -38,11 +38,12 @@ class Ablation(Criterion):
         import torch
 
         context.require_gates()
-        total = context.total_heads
+        total = context.total_units
         with_all = context.example_losses(None, 0, total + 1)
-        differences = np.empty((context.samples, total))
-        for head in range(total):
-            gates = torch.ones(total, device=context.model.device)
-            gates[head] = 0.0
-            differences[:, head] = context.example_losses(gates, head + 1, total + 1) - with_all
+        differences = np.zeros((context.samples, total))
+        for unit in range(total):
+            if context.kept[unit]:
+                gates = torch.ones(total, device=context.model.device)
+                gates[unit] = 0.0
+                differences[:, unit] = context.example_losses(gates, unit + 1, total + 1) - with_all
         return differences

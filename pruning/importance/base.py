@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, ClassVar, Literal, TypeVar
 
 import numpy as np
 
 from pruning.errors import PruningError
-from pruning.masks import HeadId, Mask
+from pruning.masks import HeadId, Mask, NeuronId
+from pruning.scopes import SCOPES, Scope, UnitId, mask_of
 
 if TYPE_CHECKING:
     from pruning.importance.context import ScoringContext
@@ -18,14 +19,16 @@ Direction = Literal["high", "low"]  # which end of the scale is important, that 
 
 
 class Criterion:
-    """A published way to say how important a head is. A frozen dataclass: its fields are its only settings.
+    """A published way to say how important a unit is: a head, a neuron or a layer, as the context's scope says.
 
-    Calling it returns raw values, either one per head, ``(head,)``, or one per example and head, ``(example, head)``;
-    heads are counted through all sites in order. The importance of a head is then the mean over examples.
+    A frozen dataclass: its fields are its only settings. Calling it returns raw values, either one per unit,
+    ``(unit,)``, or one per example and unit, ``(example, unit)``; units are counted through all parts in order. The
+    importance of a unit is then the mean over examples. A criterion that estimates by sampling returns `Sampled`.
     """
 
     name: ClassVar[str]
     label: ClassVar[str]
+    scopes: ClassVar[tuple[Scope, ...]] = SCOPES  # the kinds of unit that it is defined for
     unit: ClassVar[str]  # for axes and hover texts
     direction: ClassVar[Direction]
     signed: ClassVar[bool]  # drawn on a diverging scale around zero
@@ -37,8 +40,21 @@ class Criterion:
     about: ClassVar[str]  # what it means, in two sentences
     reference: ClassVar[str]
 
-    def __call__(self, context: ScoringContext) -> np.ndarray:
+    def __call__(self, context: ScoringContext) -> np.ndarray | Sampled:
         raise NotImplementedError
+
+
+@dataclass(frozen=True, eq=False)
+class Sampled:
+    """Values that are estimates for another reason than the choice of examples.
+
+    Attributes:
+        values: ``(unit,)``.
+        standard_errors: ``(unit,)``.
+    """
+
+    values: np.ndarray
+    standard_errors: np.ndarray
 
 
 C = TypeVar("C", bound=Criterion)
@@ -71,24 +87,27 @@ def get_criterion(name: str) -> type[Criterion]:
 
 def describe_criterion(criterion: type[Criterion]) -> dict[str, object]:
     """One row of the registry, as the command line prints it."""
-    keys = "name label direction unit signed needs_data needs_labels needs_gradients quick cost about reference"
+    keys = "name label direction unit signed scopes needs_data needs_labels needs_gradients quick cost about reference"
     return {key: getattr(criterion, key) for key in keys.split()}
 
 
 @dataclass(frozen=True)
 class ImportanceMap:
-    """Raw importance of every head under one criterion.
+    """Raw importance of every unit of a scope under one criterion.
 
     Attributes:
         criterion: Name in the registry.
-        values: ``[site][head]``, ragged, raw.
-        sites: Path of each site.
+        values: ``[part][unit]``, ragged, raw: ``[site][head]``, ``[block][neuron]`` or ``[layer][0]``.
+        sites: Path of each part.
         samples: Number of examples that were scored (0 where the criterion needs none).
         seconds: Time that the scoring took, without loading.
         model: Fingerprint of the model.
         data: Fingerprint of the examples; empty where the criterion needs none.
         made: ISO date on which it was measured.
-        standard_errors: Of the mean over examples, ``[site][head]``; empty where it is not a mean.
+        standard_errors: Of the mean over examples, ``[part][unit]``; empty where it is not a mean.
+        scope: The kind of unit.
+        label_free: Whether the model's own predictions took the place of the labels.
+        scores: ``(example, unit)``, where the criterion scores each example; not part of JSON.
     """
 
     criterion: str
@@ -101,23 +120,31 @@ class ImportanceMap:
     data: str
     made: str
     standard_errors: tuple[tuple[float, ...], ...] = ()
+    scope: Scope = "heads"
+    label_free: bool = False
+    scores: np.ndarray | None = field(default=None, compare=False, repr=False)
 
     @property
-    def keep_values(self) -> dict[HeadId, float]:
-        """Importance by head, turned so that more is always more important."""
-        sign = 1.0 if get_criterion(self.criterion).direction == "high" else -1.0
-        return {HeadId(s, h): sign * v for s, row in enumerate(self.values) for h, v in enumerate(row)}
+    def sign(self) -> float:
+        """1 where high values are important, -1 where low ones are."""
+        return 1.0 if get_criterion(self.criterion).direction == "high" else -1.0
 
-    def ranked(self) -> list[HeadId]:
-        """Heads from the least to the most important; equals stay in the model's order."""
+    @property
+    def keep_values(self) -> dict[UnitId, float]:
+        """Importance by unit, turned so that more is always more important."""
+        make = HeadId if self.scope == "heads" else NeuronId if self.scope == "neurons" else _unit
+        return {make(p, u): self.sign * v for p, row in enumerate(self.values) for u, v in enumerate(row)}
+
+    def ranked(self) -> list[UnitId]:
+        """Units from the least to the most important; equals stay in the model's order."""
         keep = self.keep_values
-        return sorted(keep, key=lambda head: (keep[head], head))
+        return sorted(keep, key=lambda unit: (keep[unit], unit))
 
     def lowest(self, count: int) -> Mask:
-        """The mask that removes the ``count`` least important heads."""
+        """The mask that removes the ``count`` least important units."""
         if not 0 <= count <= len(self.keep_values):
-            raise PruningError(f"cannot remove {count} heads: the model has {len(self.keep_values)}")
-        return Mask(frozenset(self.ranked()[:count]))
+            raise PruningError(f"cannot remove {count} {self.scope}: the model has {len(self.keep_values)}")
+        return mask_of(self.scope, self.ranked()[:count])
 
     def threshold_for(self, count: int) -> float | None:
         """A raw value between the ``count`` least important heads and the others; None where there is nothing between.
@@ -127,16 +154,14 @@ class ImportanceMap:
         values, ranked = self.keep_values, self.ranked()
         if not 0 < count < len(ranked):
             return None
-        sign = 1.0 if get_criterion(self.criterion).direction == "high" else -1.0
-        return sign * (values[ranked[count - 1]] + values[ranked[count]]) / 2
+        return self.sign * (values[ranked[count - 1]] + values[ranked[count]]) / 2
 
     def below(self, threshold: float) -> Mask:
-        """The mask that removes every head less important than a raw value of ``threshold``."""
-        sign = 1.0 if get_criterion(self.criterion).direction == "high" else -1.0
-        return Mask(frozenset(head for head, value in self.keep_values.items() if value < sign * threshold))
+        """The mask that removes every unit less important than a raw value of ``threshold``."""
+        return mask_of(self.scope, (u for u, value in self.keep_values.items() if value < self.sign * threshold))
 
     def to_json(self) -> dict[str, object]:
-        return {name: getattr(self, name) for name in self.__dataclass_fields__}
+        return {name: getattr(self, name) for name in self.__dataclass_fields__ if name != "scores"}
 
     @classmethod
     def from_json(cls, value: dict[str, object]) -> ImportanceMap:
@@ -148,10 +173,18 @@ class ImportanceMap:
         """The same map with other values (normalised ones, say)."""
         return replace(self, values=values)
 
+    def flat(self) -> np.ndarray:
+        """``(unit,)``."""
+        return np.array([value for row in self.values for value in row], dtype=np.float64)
 
-def ragged(flat: np.ndarray, heads_per_site: tuple[int, ...]) -> tuple[tuple[float, ...], ...]:
-    """``(head,)`` to ``[site][head]``."""
-    ends = np.cumsum(heads_per_site)[:-1]
+
+def _unit(part: int, unit: int) -> UnitId:
+    return part, unit
+
+
+def ragged(flat: np.ndarray, sizes: tuple[int, ...]) -> tuple[tuple[float, ...], ...]:
+    """``(unit,)`` to ``[part][unit]``."""
+    ends = np.cumsum(sizes)[:-1]
     return tuple(tuple(float(v) for v in part) for part in np.split(np.asarray(flat, dtype=np.float64), ends))
 
 

@@ -4,19 +4,39 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from pruning.errors import UnsupportedError
 from pruning.importance.base import Progress
+from pruning.masks import Mask
+from pruning.scopes import Scope, parts_of, sizes_of, units_of
 
 if TYPE_CHECKING:
     from torch import Tensor
 
+    from pruning.means import Means
     from pruning.models import LoadedModel
+    from pruning.recovery.compensation import Compensation
     from pruning.tasks import Batch, Examples, Task
+
+
+@dataclass(frozen=True)
+class Setting:
+    """The state of the model in which units are scored: what is gone already and what stands in for it.
+
+    Attributes:
+        mask: Units that are removed; their own scores mean nothing.
+        means: Stand in for what is removed, and for what a gate closes; zero without them.
+        compensation: Other weights for the projections.
+    """
+
+    mask: Mask = field(default_factory=Mask)
+    means: Means | None = None
+    compensation: Compensation | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -24,8 +44,10 @@ class ScoringContext:
     """One scoring job.
 
     Attributes:
+        scope: The kind of unit that is scored.
         examples: The calibration examples; ``None`` for criteria that need none.
         progress: Called with what is done and how much there is, in units of the criterion's own choice.
+        setting: The state of the model; the whole model by default.
     """
 
     model: LoadedModel
@@ -34,14 +56,32 @@ class ScoringContext:
     batch_size: int
     seed: int
     progress: Progress
+    scope: Scope = "heads"
+    setting: Setting = field(default_factory=Setting)
 
     @property
-    def total_heads(self) -> int:
-        return self.model.anatomy.total_heads
+    def sizes(self) -> tuple[int, ...]:
+        """Number of units in each part."""
+        return sizes_of(self.model.anatomy, self.scope)
+
+    @property
+    def total_units(self) -> int:
+        return sum(self.sizes)
 
     @property
     def samples(self) -> int:
         return len(self.examples) if self.examples else 0
+
+    @cached_property
+    def kept(self) -> Tensor:
+        """1 for units that are there, 0 for those that the setting removes, ``(unit,)``."""
+        import torch
+
+        ones = torch.ones(self.total_units, device=self.model.device)
+        starts = np.cumsum((0, *self.sizes))
+        for part, unit in units_of(self.setting.mask, self.scope):
+            ones[int(starts[part]) + unit] = 0.0
+        return ones
 
     def batches(self, size: int | None = None) -> Iterator[Batch]:
         """The examples in batches of equal shape, of ``size`` where that is given."""
@@ -58,10 +98,16 @@ class ScoringContext:
         return self.task.losses(forward(module, batch), batch)
 
     def gates(self, gates: Tensor) -> AbstractContextManager[Any]:
-        """Gates for every head, ``(head,)`` or ``(example, head)``."""
-        from pruning.gating import head_gates
+        """Gates for every unit, ``(unit,)`` or ``(example, unit)``; what the setting removes stays removed."""
+        from pruning.gating import unit_gates
 
-        return head_gates(self.model, gates)
+        return unit_gates(self.model, gates * self.kept, self.scope)
+
+    def in_setting(self) -> AbstractContextManager[Any]:
+        """The model in the state in which it is scored; `score` sets it around the whole job."""
+        from pruning.gating import gated
+
+        return gated(self.model, self.setting.mask, self.setting.means, self.setting.compensation)
 
     def example_losses(self, gates: Tensor | None, done: int = 0, total: int = 1) -> np.ndarray:
         """Loss of each example, ``(example,)``, in float64, without gradients."""
@@ -82,12 +128,13 @@ class ScoringContext:
         return losses
 
     def require_gates(self) -> None:
-        """Refuse models whose heads cannot be gated.
+        """Refuse models whose units cannot be gated.
 
         Raises:
             UnsupportedError: With the reason that the anatomy gives.
         """
-        anatomy = self.model.anatomy
-        bad = next((site for site in anatomy.sites if site.support == "none"), None)
-        if not anatomy.sites or bad:
-            raise UnsupportedError(f"{self.model.spec.name} cannot be scored: {bad.reason if bad else anatomy.reason}")
+        parts = parts_of(self.model.anatomy, self.scope)
+        bad = next((part for part in parts if part.support == "none"), None)
+        if not parts or bad:
+            reason = bad.reason if bad else (self.model.anatomy.reason or f"it has no {self.scope} that can be gated")
+            raise UnsupportedError(f"{self.model.spec.name} cannot be scored: {reason}")

@@ -20,6 +20,7 @@ class AttentionEntropy(Criterion):
     """Mean over queries of −Σ p ln p, for each example, in nats; low entropy counts as important."""
 
     name = "entropy"
+    scopes = ("heads",)
     label = "Attention entropy"
     unit = "nats"
     direction = "low"
@@ -43,7 +44,7 @@ class AttentionEntropy(Criterion):
         context.require_gates()
         sites = context.model.anatomy.sites
         index = {context.model.module.get_submodule(site.name): site.index for site in sites}
-        entropies = np.empty((context.samples, context.total_heads))
+        entropies = np.empty((context.samples, context.total_units))
         seen = 0
         for batch in context.batches():
             size = len(batch.positions)

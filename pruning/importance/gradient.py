@@ -39,7 +39,7 @@ class AbsoluteGradient(Criterion):
 
 
 def gate_gradients(context: ScoringContext) -> np.ndarray:
-    """Signed gradients of each example's own loss at gates of one, ``(example, head)``.
+    """Signed gradients of each example's own loss at gates of one, ``(example, unit)``; 0 for what is removed.
 
     Each example of a batch has its own copy of the gates, so one backward pass gives the gradients of all of them; a
     model that mixes the examples of a batch gets one at a time.
@@ -48,12 +48,12 @@ def gate_gradients(context: ScoringContext) -> np.ndarray:
     import torch
 
     context.require_gates()
-    gradients = np.empty((context.samples, context.total_heads))
+    gradients = np.empty((context.samples, context.total_units))
     seen = 0
     alone = None if context.model.anatomy.per_example else 1
     for batch in context.batches(alone):
         size = len(batch.positions)
-        gates = torch.ones(size, context.total_heads, device=context.model.device, requires_grad=True)
+        gates = torch.ones(size, context.total_units, device=context.model.device, requires_grad=True)
         with torch.enable_grad(), context.gates(gates) as module:
             (gradient,) = torch.autograd.grad(context.losses(module, batch).sum(), gates)
         gradients[list(batch.positions)] = gradient.double().cpu().numpy()

@@ -28,6 +28,7 @@ class Magnitude(Criterion):
     """
 
     name = "magnitude"
+    scopes = ("heads",)
     label = "Weight magnitude"
     unit = "L2 norm of q, k, v, o"
     direction = "high"

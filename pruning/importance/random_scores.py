@@ -26,10 +26,10 @@ class Random(Criterion):
     quick = True
     cost = "nothing"
     about = (
-        "Heads in an order drawn by lot, the same for the same seed. "
+        "Heads, neurons or layers in an order drawn by lot, the same for the same seed. "
         "Any criterion that knows something should, over several seeds, beat it."
     )
     reference = "Baseline; see Michel, Levy & Neubig, NeurIPS 2019"
 
     def __call__(self, context: ScoringContext) -> np.ndarray:
-        return np.random.default_rng(context.seed).random(context.total_heads)
+        return np.random.default_rng(context.seed).random(context.total_units)

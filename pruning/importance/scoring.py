@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import time
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from pruning.errors import UnsupportedError
-from pruning.importance.base import Criterion, ImportanceMap, Progress, get_criterion, ragged
-from pruning.importance.context import ScoringContext
+from pruning.errors import PruningError, UnsupportedError
+from pruning.importance.base import Criterion, ImportanceMap, Progress, Sampled, get_criterion, ragged
+from pruning.importance.context import ScoringContext, Setting
+from pruning.scopes import Scope, parts_of
 
 if TYPE_CHECKING:
     from pruning.models import LoadedModel
@@ -26,21 +28,30 @@ def score(
     batch_size: int = 32,
     seed: int = 0,
     progress: Progress | None = None,
+    scope: Scope = "heads",
+    label_free: bool = False,
+    setting: Setting | None = None,
 ) -> ImportanceMap:
-    """Importance of every head, raw.
+    """Importance of every head (neuron, layer), raw.
 
     Args:
         criterion: A name in the registry, or a criterion with its own settings.
         examples: The calibration examples; criteria that need none take ``None``.
         progress: Called with what is done and how much there is; it may raise `Cancelled`.
+        scope: The kind of unit.
+        label_free: Take the unpruned model's own predictions for the labels.
+        setting: What is gone from the model already, and what stands in for it.
 
     Raises:
-        PruningError: No criterion has that name.
+        PruningError: No criterion has that name, or it is not defined for that scope.
         UnsupportedError: The model cannot be gated, or the criterion needs examples and there are none.
     """
     chosen = get_criterion(criterion)() if isinstance(criterion, str) else criterion
-    if not model.anatomy.sites:
-        raise UnsupportedError(f"{model.spec.name} cannot be scored: {model.anatomy.reason}")
+    if scope not in chosen.scopes:
+        raise PruningError(f"{chosen.name} is not defined for {scope}: it scores {' and '.join(chosen.scopes)}")
+    if not parts_of(model.anatomy, scope):
+        why = model.anatomy.reason or f"it has no {scope} that were found"
+        raise UnsupportedError(f"{model.spec.name} cannot be scored: {why}")
     if chosen.needs_data and examples is None:
         raise UnsupportedError(f"the criterion {chosen.name} needs examples")
     if chosen.needs_data and task is None:
@@ -49,24 +60,48 @@ def score(
         task = task_of(model)
     used = examples if chosen.needs_data else None
     started = time.perf_counter()
-    context = ScoringContext(model, task, used, batch_size, seed, progress or (lambda done, total: None))
-    values = chosen(context)
-    return _map(model, chosen, values, context, time.perf_counter() - started)
+    if used is not None and label_free and chosen.needs_labels and task is not None:
+        used = with_own_predictions(model, task, used, batch_size)
+    follow = progress or (lambda done, total: None)
+    context = ScoringContext(model, task, used, batch_size, seed, follow, scope, setting or Setting())
+    with context.in_setting():
+        values = chosen(context)
+    found = _map(model, chosen, values, context, time.perf_counter() - started)
+    return replace(found, label_free=label_free and chosen.needs_labels)
+
+
+def with_own_predictions(model: LoadedModel, task: Task, examples: Examples, batch_size: int = 32) -> Examples:
+    """The examples with the unpruned model's predictions as their labels; the same ones where there are no classes."""
+    import torch
+
+    from pruning.tasks import batches, forward
+
+    if not examples.class_names:
+        return examples
+    targets = np.zeros(len(examples), dtype=int)
+    for batch in batches(examples, batch_size, model.device):
+        with torch.inference_mode():
+            targets[list(batch.positions)] = forward(model.module, batch).argmax(-1).cpu().numpy()
+    return replace(examples, targets=tuple(targets.tolist()))
 
 
 def _map(
-    model: LoadedModel, criterion: Criterion, values: np.ndarray, context: ScoringContext, seconds: float
+    model: LoadedModel, criterion: Criterion, found: np.ndarray | Sampled, context: ScoringContext, seconds: float
 ) -> ImportanceMap:
-    heads = model.anatomy.heads_per_site
     errors: tuple[tuple[float, ...], ...] = ()
-    if values.ndim == 2:
-        if len(values) > 1:
-            errors = ragged(values.std(axis=0, ddof=1) / np.sqrt(len(values)), heads)
-        values = values.mean(axis=0)
+    scores = None
+    values = found.values if isinstance(found, Sampled) else found
+    if isinstance(found, Sampled):
+        errors = ragged(found.standard_errors, context.sizes)
+    elif values.ndim == 2:
+        scores = values
+        if len(scores) > 1:
+            errors = ragged(scores.std(axis=0, ddof=1) / np.sqrt(len(scores)), context.sizes)
+        values = scores.mean(axis=0)
     return ImportanceMap(
         criterion=criterion.name,
-        values=ragged(values, heads),
-        sites=tuple(site.name for site in model.anatomy.sites),
+        values=ragged(values, context.sizes),
+        sites=tuple(part.name for part in parts_of(model.anatomy, context.scope)),
         samples=context.samples,
         seed=context.seed,
         seconds=seconds,
@@ -74,4 +109,6 @@ def _map(
         data=context.examples.fingerprint if context.examples else "",
         made=datetime.now(UTC).date().isoformat(),
         standard_errors=errors,
+        scope=context.scope,
+        scores=scores,
     )

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from pruning import Mask, MaskError, gated
-from pruning.gating import head_gates
+from pruning.gating import unit_gates
 from pruning.masks import HeadId, NeuronId
 from tests.families import FAMILIES, NAMES, inputs_of, logits_of, model_of
 from tests.reference import head_columns, zero_columns
@@ -60,7 +60,7 @@ def test_gates_of_one_are_the_original_exactly(name: str) -> None:
     assert torch.equal(logits_of(model.module, inputs), original)
     assert torch.equal(masked(name, Mask(), inputs), original)
     for shape in [(model.anatomy.total_heads,), (3, model.anatomy.total_heads)]:
-        with head_gates(model, torch.ones(shape)) as module:
+        with unit_gates(model, torch.ones(shape)) as module:
             assert torch.equal(logits_of(module, inputs), original)
 
 
@@ -89,10 +89,10 @@ def test_gates_of_each_example_are_one_run_for_each(name: str) -> None:
     model, inputs = model_of(name), inputs_of(name, rows=4)
     gates = torch.rand(4, model.anatomy.total_heads, generator=torch.Generator().manual_seed(3))
     gates[0], gates[1, ::2] = 1.0, 0.0
-    with head_gates(model, gates) as module:
+    with unit_gates(model, gates) as module:
         together = logits_of(module, inputs)
     for row in range(4):
-        with head_gates(model, gates[row]) as module:
+        with unit_gates(model, gates[row]) as module:
             alone = logits_of(module, {key: value[row : row + 1] for key, value in inputs.items()})
         close(together[row : row + 1], alone, 1e-5)
 

@@ -14,13 +14,13 @@ from torch import nn
 
 from pruning import CostModel, LoadedModel, Mask, count_cost, gated, score, wiring, wrap_model
 from pruning.attention import _OBSERVER, AttentionCall, observed
-from pruning.gating import _GATES, head_gates
+from pruning.gating import _GATES, unit_gates
 from tests.families import FAMILIES, NAMES, SCORED, examples_of, inputs_of, logits_of, model_of
 
 THREADS, ROUNDS = 4, 5
 CONTEXTS: dict[str, Callable[[LoadedModel], AbstractContextManager]] = {
     "gated": lambda model: gated(model, Mask.parse_heads("0:0,0:1")),
-    "head_gates": lambda model: head_gates(model, torch.zeros(model.anatomy.total_heads)),
+    "unit_gates": lambda model: unit_gates(model, torch.zeros(model.anatomy.total_heads)),
     "observed": lambda model: observed(lambda call: None),
 }
 
@@ -88,9 +88,9 @@ def test_hooks_do_not_pile_up(name: str) -> None:
     with gated(model, Mask()):
         before = hooks_of(model.module)
     anatomy = model.anatomy
-    assert before == len(anatomy.sites) + len(anatomy.blocks) + len(anatomy.layers)
+    assert before == 2 * (len(anatomy.sites) + len(anatomy.blocks)) + len(anatomy.layers)
     for _ in range(3):
-        with gated(model, Mask.parse_heads("0:0")), head_gates(model, torch.ones(anatomy.total_heads)):
+        with gated(model, Mask.parse_heads("0:0")), unit_gates(model, torch.ones(anatomy.total_heads)):
             logits_of(model.module, inputs_of(name))
     assert hooks_of(model.module) == before
 

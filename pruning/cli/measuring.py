@@ -1,0 +1,89 @@
+"""Commands that measure: importance, and the task without some heads."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import click
+
+from pruning.cli.options import Progress, data_options, load_examples, model_options, read_groups, read_mask, write
+from pruning.importance import get_criterion
+from pruning.scopes import SCOPES, parts_of
+
+
+@click.command()
+@model_options
+@data_options("calibration")
+@click.option("--criterion", "names", multiple=True, default=["gradient"], show_default=True, help="May be repeated.")
+@click.option("--scope", type=click.Choice(SCOPES), default="heads", show_default=True, help="What is scored.")
+@click.option("--label-free", is_flag=True, help="The model's own predictions take the place of the labels.")
+def score(names: tuple[str, ...], json_file: str | None, seed: int, batch_size: int, **options: Any) -> None:
+    """Score the importance of every head (neuron, layer) of MODEL, raw and per criterion."""
+    from pruning.importance.scoring import score as score_heads
+
+    for name in names:
+        get_criterion(name)
+    model, task, examples = load_examples(options)
+    maps = {}
+    for name in names:
+        with Progress(f"scoring {name}") as progress:
+            maps[name] = score_heads(
+                model,
+                name,
+                examples,
+                task=task,
+                batch_size=batch_size,
+                seed=seed,
+                progress=progress,
+                scope=options["scope"],
+                label_free=options["label_free"],
+            )
+    value = {
+        "importance": {name: found.values for name, found in maps.items()},
+        "standard_errors": {name: found.standard_errors for name, found in maps.items() if found.standard_errors},
+        "scope": options["scope"],
+        "sites": [part.name for part in parts_of(model.anatomy, options["scope"])],
+        "samples": len(examples),
+        "seed": seed,
+        "seconds": sum(found.seconds for found in maps.values()),
+        "model": model.fingerprint,
+        "data": examples.fingerprint,
+        "truncated": examples.truncated,
+    }
+    lines = []
+    for name, found in maps.items():
+        lines.append(f"{name} ({found.samples} examples)")
+        lines += [f"  {i:3} " + " ".join(f"{v:9.5f}" for v in row[:100]) for i, row in enumerate(found.values)]
+    write(value, lines, json_file)
+
+
+@click.command()
+@model_options
+@data_options("evaluation")
+@click.option("--mask", "mask_file", metavar="FILE", help="A mask or a plan: what is removed.")
+@click.option("--heads", "heads", metavar='"S:H,…"', help='Heads to remove, as site:head, like "0:3,2:5" or "1:0-3".')
+@click.option("--groups", metavar='"S:G,…"', help="Key-value groups to remove with all their heads, as site:group.")
+def evaluate(json_file: str | None, seed: int, batch_size: int, **options: Any) -> None:
+    """Measure MODEL on DATA, with all its heads or without some."""
+    from pruning.evaluation import evaluate as evaluate_mask
+
+    mask = read_mask(options)
+    model, task, examples = load_examples(options)
+    mask = (mask | read_groups(options, model)).check(model.anatomy)
+    with Progress("evaluating") as progress:
+        found = evaluate_mask(
+            model,
+            examples,
+            mask,
+            task=task,
+            batch_size=batch_size,
+            seed=seed,
+            on_progress=progress,
+        )
+    lines = [
+        f"{name:18} {e.value:8.4f}   (95% interval {e.low:.4f} to {e.high:.4f})" for name, e in found.metrics.items()
+    ]
+    parts = {"heads": mask.heads, "neurons": mask.neurons, "layers": mask.layers}
+    removed = ", ".join(f"{len(units):,} {name}" for name, units in parts.items() if units) or "nothing"
+    lines.append(f"n = {found.samples:,} · removed: {removed} · {found.seconds:.1f} s")
+    write(found.to_json(), lines, json_file)

@@ -1,0 +1,134 @@
+"""Options and helpers that several commands share."""
+
+from __future__ import annotations
+
+import json
+import math
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from pruning.data import BUILT_IN_DATA, DataSpec
+from pruning.errors import DataError, PruningError
+from pruning.masks import Mask
+from pruning.models import ModelSpec
+
+if TYPE_CHECKING:
+    from pruning.models import LoadedModel
+
+DATA_HELP = f"{', '.join(BUILT_IN_DATA)}, a file, or a hub dataset id."
+
+json_option = click.option(
+    "--json", "json_file", metavar="FILE", help="Write the result as JSON; - for standard output."
+)
+
+
+def model_options(command: Callable) -> Callable:
+    options = [
+        click.argument("model"),
+        click.option("--device", type=click.Choice(["auto", "cpu", "cuda"]), default="auto", show_default=True),
+        click.option(
+            "--dtype", type=click.Choice(["float32", "bfloat16", "float16"]), default="float32", show_default=True
+        ),
+        click.option("--threads", type=click.IntRange(1, 1024), help="Threads of torch; its own default otherwise."),
+        click.option("--trust-remote-code", is_flag=True, help="Run code that comes with the model."),
+        json_option,
+    ]
+    return _apply(options, command)
+
+
+def data_options(split: str) -> Callable:
+    def decorate(command: Callable) -> Callable:
+        options = [
+            click.option("--data", required=True, metavar="DATA", help=DATA_HELP),
+            click.option("--split", type=click.Choice(["calibration", "evaluation"]), default=split, show_default=True),
+            click.option("--samples", type=click.IntRange(1), help="Only the first N examples; all otherwise."),
+            click.option("--batch-size", type=click.IntRange(1), default=32, show_default=True),
+            click.option("--seed", type=click.IntRange(0), default=0, show_default=True),
+            click.option("--task", metavar="NAME", help="Kind of task; the one of the model's architecture otherwise."),
+            click.option("--text-column", metavar="C", help="Column with the texts (or image files)."),
+            click.option("--label-column", metavar="C", help="Column with the labels."),
+        ]
+        return _apply(options, command)
+
+    return decorate
+
+
+def _apply(options: list[Callable], command: Callable) -> Callable:
+    for option in reversed(options):
+        command = option(command)
+    return command
+
+
+def load(options: dict[str, Any]) -> Any:
+    from pruning.models import load_model, set_threads
+
+    set_threads(options["threads"])
+    spec = ModelSpec(options["model"], options["device"], options["dtype"], options["trust_remote_code"])
+    return load_model(spec)
+
+
+def read_mask(options: dict[str, Any]) -> Mask:
+    if options["mask_file"] and options["heads"]:
+        raise click.UsageError("give either --mask or --heads, not both")
+    return Mask.read(options["mask_file"]) if options["mask_file"] else Mask.parse_heads(options["heads"] or "")
+
+
+def read_groups(options: dict[str, Any], model: LoadedModel) -> Mask:
+    return model.anatomy.group_mask(Mask.parse_heads(options["groups"] or "").heads)
+
+
+def load_examples(options: dict[str, Any]) -> tuple[Any, Any, Any]:
+    """Model, task and encoded examples; the data is read first, because that is quick to get wrong."""
+    from pruning.data import load_data
+    from pruning.tasks import task_of, tasks
+
+    if options["task"] and options["task"] not in tasks():
+        raise DataError(f"there is no task {options['task']!r}; there are {', '.join(tasks())}")
+    names = ("split", "samples", "text_column", "label_column")
+    data = load_data(DataSpec(options["data"], **{name: options[name] for name in names}))
+    model = load(options)
+    task = task_of(model, options["task"])
+    return model, task, task.encode(model, data)
+
+
+class Progress:
+    """A progress line on standard error, when somebody is looking."""
+
+    def __init__(self, what: str) -> None:
+        self.what, self.shown = what, sys.stderr.isatty()
+
+    def __enter__(self) -> Progress:
+        return self
+
+    def __call__(self, done: int, total: int) -> None:
+        if self.shown:
+            print(f"\r{self.what}: {done:,} of {total:,}", end="", file=sys.stderr, flush=True)
+
+    def __exit__(self, *_: object) -> None:
+        if self.shown:
+            print("\r\033[K", end="", file=sys.stderr, flush=True)
+
+
+def write(value: dict[str, Any], lines: list[str], json_file: str | None) -> None:
+    if json_file == "-":
+        print(json.dumps(_finite(value), ensure_ascii=False))
+        return
+    if json_file:
+        try:
+            Path(json_file).write_text(json.dumps(_finite(value), ensure_ascii=False) + "\n", encoding="utf-8")
+        except OSError as error:
+            raise PruningError(f"the result cannot be written to {json_file}: {error.strerror}") from error
+    print("\n".join(lines))
+
+
+def _finite(value: Any) -> Any:
+    """JSON has no infinity: an interval without an end, or a value that does not exist, becomes null."""
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    if isinstance(value, dict):
+        return {key: _finite(item) for key, item in value.items()}
+    return [_finite(item) for item in value] if isinstance(value, (list, tuple)) else value
