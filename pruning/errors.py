@@ -23,3 +23,15 @@ class UnsupportedError(PruningError):
 
 class Cancelled(PruningError):
     """The person who asked for this work no longer wants it."""
+
+
+def first_line(error: BaseException, limit: int = 300) -> str:
+    """One line that says something: a heading is followed by its first item, and no words by the type's name."""
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()] or [type(error).__name__]
+    return " ".join(lines[:2] if lines[0].endswith(":") else lines[:1])[:limit]
+
+
+def named_line(error: BaseException, limit: int = 300) -> str:
+    """The same after the type, since the libraries' messages may be as short as ``'weight'``."""
+    name, line = type(error).__name__, first_line(error, limit)
+    return line if line == name else f"{name}: {line}"[:limit]

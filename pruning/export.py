@@ -16,12 +16,12 @@ import shutil
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pruning.card import Story, model_card, usual_class, what_was_removed
-from pruning.errors import PruningError, UnsupportedError
+from pruning.card import Story, model_card
+from pruning.errors import PruningError, UnsupportedError, first_line
 from pruning.models import file_sha256
 from pruning.recipe import FAILURES, PARTS, ordinary_config, recipe_of
 from pruning.surgery import PrunedModel, prune
@@ -135,8 +135,7 @@ def _write_and_check(model: LoadedModel, pruned: PrunedModel, draft: Path) -> tu
     try:
         difference = _reload_difference(pruned, draft, own, trust=True)
     except FAILURES as error:
-        first = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise UnsupportedError(f"the checkpoint cannot be loaded again: {first}") from error
+        raise UnsupportedError(f"the checkpoint cannot be loaded again: {first_line(error)}") from error
     if difference != 0:
         raise UnsupportedError(
             f"the checkpoint does not give the same output after reloading (difference {difference:.1e})"
@@ -309,45 +308,6 @@ def _reload_difference(pruned: PrunedModel, folder: Path, auto: str, *, trust: b
     inputs = dry_run_inputs(pruned.module)
     with torch.no_grad():
         return largest_difference(outputs(reloaded, inputs), outputs(pruned.module, inputs))
-
-
-def summary(model: LoadedModel, written: Exported, story: Story) -> tuple[dict[str, Any], list[str]]:
-    """What was done, as JSON and as lines to read."""
-    before, pruned = model.anatomy.parameters, written.pruned
-    value: dict[str, Any] = {
-        "folder": str(written.folder),
-        "difference": pruned.difference,
-        "reload_difference": written.reload_difference,
-        "layout": pruned.layout,
-        "notes": list(pruned.notes),
-        "parameters": {"before": before, "after": pruned.parameters},
-        "size_bytes": written.size_bytes,
-        "auto_classes": list(written.auto_classes),
-        "ordinary": written.ordinary,
-        "mask": pruned.mask.to_json(),
-        "restored": [],
-    }
-    trust = "" if written.ordinary else ", trust_remote_code=True"
-    lines = [
-        f"{what_was_removed(model, pruned)} cut out: {before:,} parameters before, {pruned.parameters:,} after",
-        f"masked against pruned: largest difference {pruned.difference:.1e}",
-        f"written to {written.folder} and reloaded: difference {written.reload_difference:.1e}",
-        f"load it with {usual_class(written.auto_classes)}.from_pretrained(...{trust})",
-        *(f"note: {note}" for note in pruned.notes),
-    ]
-    if story.before is not None and story.after is not None:
-        pairs = {"before": story.before.metrics, "after": story.after.metrics}
-        value["metrics"] = {when: {n: asdict(m) for n, m in metrics.items()} for when, metrics in pairs.items()}
-        for name, new in story.after.metrics.items():
-            old = story.before.metrics[name]
-            lines.append(f"{name}: {old.value:.4g} before, {new.value:.4g} ({new.low:.4g} to {new.high:.4g}) after")
-    if written.onnx:
-        value["onnx"] = asdict(written.onnx) | {"path": str(written.onnx.path)}
-        lines.append(
-            f"{written.onnx.path.name}: onnxruntime against torch, largest difference {written.onnx.difference:.1e} "
-            f"({written.onnx.checked_shape})"
-        )
-    return value, lines
 
 
 def _move(draft: Path, target: Path) -> None:

@@ -15,14 +15,14 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from pruning.anatomy import Anatomy
 from pruning.builtin import BUILT_IN, OnStep
-from pruning.errors import ModelError
+from pruning.errors import ModelError, first_line
+from pruning.hub import check_memory, download
 
 if TYPE_CHECKING:
     import torch
 
 Source = Literal["built-in", "local folder", "hub"]
 TOKENIZER_FILES = ("tokenizer.json", "tokenizer_config.json", "vocab.txt", "vocab.json")
-MEMORY_HEADROOM = 1.3  # weights, plus what loading and a small batch need
 
 
 @dataclass(frozen=True)
@@ -128,7 +128,7 @@ def _bytes_type() -> Any:
     return torch.uint8
 
 
-# Folders and the hub ---------------------------------------------------------------------------------------------
+# Folders ---------------------------------------------------------------------------------------------------------
 
 
 def _is_folder(name: str) -> bool:
@@ -151,67 +151,6 @@ def _folder_of(spec: ModelSpec, on_step: OnStep) -> Path:
         return Path(spec.name).expanduser()
     on_step(f"Looking for {spec.name} on the hub")
     return download(spec.name)
-
-
-def download(hub_id: str) -> Path:
-    """The snapshot folder of a hub model: configuration, tokenizer and safetensors, no other weights."""
-    from huggingface_hub import snapshot_download
-    from huggingface_hub.errors import (
-        GatedRepoError,
-        HFValidationError,
-        LocalEntryNotFoundError,
-        RepositoryNotFoundError,
-    )
-
-    wanted = ["*.json", "*.safetensors", "*.txt", "*.model", "*.py", "*.jinja"]
-    try:
-        _check_size_on_hub(hub_id)
-        return Path(snapshot_download(hub_id, allow_patterns=wanted, etag_timeout=10))
-    except HFValidationError as error:
-        names = ", ".join(BUILT_IN)
-        raise ModelError(
-            f"{hub_id[:80]!r} is not a model name: use a built-in name ({names}), a folder, or a hub id like owner/name"
-        ) from error
-    except GatedRepoError as error:
-        raise ModelError(f"{hub_id} is gated: accept its terms on the hub and log in with: hf auth login") from error
-    except RepositoryNotFoundError as error:
-        raise ModelError(f"the hub has no model {hub_id!r} (or it is private)") from error
-    except (LocalEntryNotFoundError, OSError) as error:
-        raise ModelError(
-            f"{hub_id!r} is not a folder here nor in the download cache, and the hub cannot be reached: "
-            "check the name and the network"
-        ) from error
-
-
-def _check_size_on_hub(hub_id: str) -> None:
-    """Refuse what memory could not hold before it is downloaded; where the hub does not answer, the cache may.
-
-    Raises:
-        ModelError: The model has no safetensors, or they are larger than what is free.
-    """
-    from huggingface_hub import model_info
-    from huggingface_hub.errors import HfHubHTTPError, HFValidationError
-
-    try:
-        files = model_info(hub_id, files_metadata=True, timeout=10).siblings or []
-    except (HfHubHTTPError, HFValidationError):
-        raise
-    except Exception:  # no network, in any of the ways that the HTTP library has for saying so
-        return
-    sizes = [file.size or 0 for file in files if file.rfilename.endswith(".safetensors")]
-    if not sizes:
-        raise ModelError(f"{hub_id} has no safetensors file on the hub: its weights are in a format that is not read")
-    _check_memory(hub_id, sum(sizes))
-
-
-def _check_memory(name: str, size_bytes: int) -> None:
-    import psutil
-
-    needed, free = MEMORY_HEADROOM * size_bytes, psutil.virtual_memory().available
-    if needed > free:
-        raise ModelError(
-            f"{name} is too large for memory: it needs about {needed / 1e9:.1f} GB, {free / 1e9:.1f} GB are free"
-        )
 
 
 def load_folder(spec: ModelSpec, folder: Path, on_step: OnStep, fingerprint: str = "") -> LoadedModel:
@@ -237,7 +176,7 @@ def load_folder(spec: ModelSpec, folder: Path, on_step: OnStep, fingerprint: str
             trust_remote_code=spec.trust_remote_code,
         )
     except _library_errors() as error:
-        raise ModelError(f"{spec.name} cannot be loaded: {_first_line(error)}") from error
+        raise ModelError(f"{spec.name} cannot be loaded: {first_line(error)}") from error
     for path, stored, expected in sorted(info["mismatched_keys"]):
         raise ModelError(
             f"{spec.name} cannot be loaded: {path} is {tuple(stored)} in its weights "
@@ -267,7 +206,7 @@ def _read_config(folder: Path, spec: ModelSpec) -> Any:
     try:
         return AutoConfig.from_pretrained(folder, trust_remote_code=spec.trust_remote_code)
     except _library_errors() as error:
-        raise ModelError(f"the configuration of {spec.name} cannot be read: {_first_line(error)}") from error
+        raise ModelError(f"the configuration of {spec.name} cannot be read: {first_line(error)}") from error
 
 
 def _check_weights(folder: Path, spec: ModelSpec) -> None:
@@ -279,7 +218,7 @@ def _check_weights(folder: Path, spec: ModelSpec) -> None:
             f"{spec.name} has no safetensors file ({found}): save it again with save_pretrained, "
             "which writes model.safetensors"
         )
-    _check_memory(spec.name, sum(bytes_in_memory(p, spec) for p in files))
+    check_memory(spec.name, sum(bytes_in_memory(p, spec) for p in files))
 
 
 def bytes_in_memory(path: Path, spec: ModelSpec) -> int:
@@ -386,9 +325,3 @@ def _library_errors() -> tuple[type[Exception], ...]:
 
     usual = (OSError, ValueError, TypeError, AttributeError, LookupError, ArithmeticError, RuntimeError, AssertionError)
     return (*usual, ImportError, StrictDataclassError, SafetensorError)
-
-
-def _first_line(error: BaseException) -> str:
-    """One line that says something: a heading is followed by its first item."""
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()] or [type(error).__name__]
-    return " ".join(lines[:2] if lines[0].endswith(":") else lines[:1])[:300]

@@ -14,6 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from pruning.anatomy import Anatomy, AttentionSite, Layer, MLPSite, Support
+from pruning.errors import first_line, named_line
 from pruning.gating import Gates, Slot, gates_set, install
 from pruning.inputs import allow_batches, dry_run_inputs, outputs
 from pruning.macs import count_macs
@@ -40,7 +41,7 @@ def describe_module(module: nn.Module) -> Anatomy:
         sites, linears, watched = find_sites(module)
         macs, counted = count_macs(module)
     except Exception as error:  # the code of any architecture may fail in any way
-        reason = f"the dry run failed with {type(error).__name__}: {str(error).splitlines()[0] if str(error) else ''}"
+        reason = f"the dry run failed with {named_line(error)}"
         return Anatomy((), (), (), parameters, 0, "not measured", "none", reason)
     usable = [site for site in sites if site.projection]
     lost = [(site.name, site.reason) for site in sites if not site.projection] + unreached(module, sites)
@@ -57,7 +58,7 @@ def describe_module(module: nn.Module) -> Anatomy:
     try:
         anatomy = self_test(module, anatomy)
     except Exception as error:  # as above
-        return _without_support(anatomy, f"gated, it does not run: {type(error).__name__}: {error}")
+        return _without_support(anatomy, f"gated, it does not run: {named_line(error)}")
     anatomy = judge(module, _without_doubtful(anatomy, doubtful), wiring, reason)
     beside = "; ".join(f"not reached: {name}: {why}" for name, why in lost)
     return replace(anatomy, reason="; ".join(filter(None, (anatomy.reason, beside))))
@@ -67,10 +68,7 @@ def _wire(module: nn.Module, sites: list[AttentionSite], layers: dict[str, list[
     try:
         wiring = trace(module, sites, [path for inside in layers.values() for path in inside])
     except Exception as error:  # as above: what cannot be differentiated can still be gated
-        return (
-            Wiring(),
-            f"derivatives cannot be taken: {str(error).splitlines()[0] if str(error) else type(error).__name__}",
-        )
+        return Wiring(), f"derivatives cannot be taken: {first_line(error)}"
     remember(module, wiring)
     return wiring, ""
 
@@ -78,11 +76,11 @@ def _wire(module: nn.Module, sites: list[AttentionSite], layers: dict[str, list[
 def _grouped(site: AttentionSite, wiring: Wiring) -> AttentionSite:
     """The site with the key-value heads that its weights have; some models repeat them before they attend."""
     shared = {s.owners for s in wiring.heads if len(s.owners) > 1 and all(o.site == site.index for o in s.owners)}
-    for count in range(site.heads - 1, 0, -1):
+    for count in range(site.kv_heads - 1, 1, -1):
         if site.heads % count:
             continue
         groups = {frozenset(HeadId(site.index, h) for h in g) for g in replace(site, kv_heads=count).groups}
-        if groups <= shared and count < site.kv_heads and count > 1:
+        if groups <= shared:
             return replace(site, kv_heads=count)
     return site
 

@@ -18,8 +18,6 @@ REASONS = {
     "XLNetRelativeAttention": "its output projection is a bare parameter, not a layer",
     "SqueezeBertSelfAttention": "its projections are grouped convolutions over channels",
     "MobileViTV2LinearSelfAttention": "it has one context vector and no heads",
-    "LSHSelfAttention": "its heads are chunked and sorted by hashes of what they attend to",
-    "JetMoeAttention": "a mixture of experts projects its heads",
 }
 
 

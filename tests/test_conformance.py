@@ -117,6 +117,7 @@ def test_what_is_raised_becomes_one_line() -> None:
     assert guarded(fail) == Check("wrong", reason="no")
     assert one_line(ValueError("a:\n b")) == "ValueError: a: b"
     assert one_line(KeyError()) == "KeyError"
+    assert one_line(MaskError()) == "MaskError"
     with pytest.raises(MemoryError):
         one_line(RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried"))
 

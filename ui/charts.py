@@ -50,12 +50,16 @@ def histogram(
 ) -> go.Figure:
     """How importance is distributed: heads per bin, removed ones in the pruned colour, the threshold as a line.
 
+    The subtitle says where the line is: words beside it would run into the heading on a narrow screen.
+
     Args:
         values: ``[site][head]``, ragged, in ``unit``.
     """
     colours = look.tokens(theme)
     pairs = [(v, (s, h) in mask.heads) for s, row in enumerate(values) for h, v in enumerate(row) if math.isfinite(v)]
     measured, removed = np.array([v for v, _ in pairs]), np.array([r for _, r in pairs], dtype=bool)
+    drawn = threshold is not None and math.isfinite(threshold)
+    subtitle = " · ".join(filter(None, [subtitle, f"threshold {look.number(threshold)}" if drawn else ""]))
     edges = np.histogram_bin_edges(measured, bins=int(min(40, max(10, 2 * math.sqrt(max(1, len(pairs)))))))
     figure = figure_with_heading(theme, title, subtitle, 180, barmode="stack", bargap=0.08, hovermode="x")
     for name, chosen, colour in (("removed", removed, colours.pruned), ("kept", ~removed, colours.accent)):
@@ -67,19 +71,9 @@ def histogram(
         )  # fmt: skip
     figure.update_xaxes(title_text=unit, fixedrange=True, nticks=6)
     figure.update_yaxes(title_text="heads", fixedrange=True, rangemode="tozero", tickformat="d", nticks=5)
-    if threshold is not None and math.isfinite(threshold):
-        _threshold_line(figure, threshold, right=threshold > (edges[0] + edges[-1]) / 2, colours=colours)
+    if drawn:
+        figure.add_vline(x=threshold, line={"color": colours.text, "width": 1.5, "dash": "dot"})
     return figure
-
-
-def _threshold_line(figure: go.Figure, threshold: float, *, right: bool, colours: Tokens) -> None:
-    """The threshold, labelled on the side that has room."""
-    figure.add_vline(
-        x=threshold, line={"color": colours.text, "width": 1.5, "dash": "dot"},
-        annotation={"text": f"threshold {look.number(threshold)}", "showarrow": False, "y": 1, "yanchor": "bottom",
-                    "xanchor": "right" if right else "left", "xshift": 4 if right else -4,
-                    "font": {"size": look.CAPTION_PX, "color": colours.text}},
-    )  # fmt: skip
 
 
 def metric_sparkline(history: Sequence[float], *, name: str = "loss", theme: Theme = "light") -> go.Figure:
@@ -154,10 +148,10 @@ def ranked_table(
     ranked = importance.ranked()
     columns: dict[str, list[object]] = {
         "rank": list(range(1, len(ranked) + 1)),
-        "site": [names[head.site] for head in ranked],
-        "head": [head.head for head in ranked],
-        "importance": [importance.values[head.site][head.head] for head in ranked],
+        "site": [names[site] for site, _ in ranked],
+        "head": [head for _, head in ranked],
+        "importance": [importance.values[site][head] for site, head in ranked],
     }
     if errors:
-        columns["standard error"] = [errors[head.site][head.head] for head in ranked]
+        columns["standard error"] = [errors[site][head] for site, head in ranked]
     return pd.DataFrame({**columns, "removed": [head in mask.heads for head in ranked]})

@@ -49,7 +49,7 @@ def finding(importance: ImportanceMap, names: Sequence[str]) -> str:
     if criterion.needs_gradients and criterion.direction == "high" and total > 0:
         top = max(range(len(sums)), key=sums.__getitem__)
         return f"{names[top]} carries {sums[top] / total:.0%} of the total importance"
-    best, worst = importance.ranked()[-1], importance.ranked()[0]
+    best, worst = (HeadId(*importance.ranked()[place]) for place in (-1, 0))
     if criterion.signed:
         return f"{head_name(best, names)} matters most; without any one of {harmful(importance)} heads the loss falls"
     return f"Most important: {head_name(best, names)}; least: {head_name(worst, names)}"

@@ -15,7 +15,11 @@ PLACEHOLDER = "A slow start, but the last half hour is a delight."
 
 @st.fragment
 def sentence_box() -> None:
-    """A text field and two answers; typing reruns nothing else."""
+    """A text field and two answers; typing reruns nothing else. Not for models of images, which read no sentences."""
+    session = state.current()
+    loading = store().request_model(session.model)
+    if loading.task == "image-classification":
+        return
     st.header("Try a sentence")
     text = st.text_input(
         "Your own sentence",
@@ -24,11 +28,10 @@ def sentence_box() -> None:
         max_chars=2000,
         help="Both models answer it: the one with all heads, and the one without the heads that are removed now.",
     )
-    session = state.current()
-    model = store().request_model(session.model).model
     if not text.strip():
         st.caption("Type a sentence and press Enter.")
         return
+    model = loading.model
     if model is None:
         st.caption("The answer comes when the model is there.")
         return

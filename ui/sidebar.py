@@ -107,7 +107,7 @@ def _settle(loading: Loading, session: state.Session) -> None:
     if loading.state == "ready":
         used = st.session_state.setdefault("models_used", [])
         used.append(loading.name)
-        state.update(model=loading.name, data=_data_for(loading.name, _task(loading)))
+        state.update(model=loading.name, data=_data_for(loading.name, loading.task))
     else:
         st.session_state["model_problem"] = _problem(loading)
         if loading.name == session.model != FALLBACK:
@@ -121,15 +121,6 @@ def _data_for(model: str, task: str | None) -> str:
     return data if state.fits(data, task) else state.default_data(model)
 
 
-def _task(loading: Loading) -> str | None:
-    """The kind of task that a model is made for, as soon as that is known."""
-    if loading.model is not None:
-        from pruning.tasks import task_of
-
-        return task_of(loading.model).name
-    return BUILT_IN[loading.name].task if loading.name in BUILT_IN else None
-
-
 def _problem(loading: Loading) -> str:
     return f"{loading.error[:1].upper()}{loading.error[1:]}."
 
@@ -140,7 +131,7 @@ def _problem(loading: Loading) -> str:
 def _data_picker() -> None:
     session = state.current()
     wanted = st.session_state.get("data_wanted")
-    task = _task(store().request_model(session.model))
+    task = store().request_model(session.model).task
     built_in = [name for name in BUILT_IN_DATA if state.fits(name, task)]
     known = list(dict.fromkeys([*built_in, session.data, wanted or session.data]))
     key = mirror_key("data", wanted or session.data)

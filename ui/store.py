@@ -50,6 +50,15 @@ class Loading:
     error: str = ""
     cost: CostModel | None = None
 
+    @property
+    def task(self) -> str | None:
+        """The kind of task that the model is made for, as soon as that is known."""
+        if self.model is not None:
+            from pruning.tasks import task_of
+
+            return task_of(self.model).name
+        return BUILT_IN[self.name].task if self.name in BUILT_IN else None
+
 
 @dataclass(frozen=True)
 class Live:

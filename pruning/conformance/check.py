@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from pruning.anatomy import AttentionSite, Layer, MLPSite
-from pruning.errors import PruningError
+from pruning.errors import PruningError, first_line, named_line
 
 Status = Literal["right", "partly", "unsupported", "wrong", "skipped"]
 Part = AttentionSite | MLPSite | Layer
@@ -60,10 +60,7 @@ def one_line(error: BaseException) -> str:
     """
     if isinstance(error, MemoryError) or "can't allocate memory" in str(error):
         raise MemoryError from error
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    text = " ".join(lines[:2] if lines and lines[0].endswith(":") else lines[:1])
-    named = text if isinstance(error, PruningError) and text else f"{type(error).__name__}: {text}".removesuffix(": ")
-    return named[:LONGEST_REASON]
+    return (first_line if isinstance(error, PruningError) else named_line)(error, LONGEST_REASON)
 
 
 def short_of(parts: Sequence[Part], level: str, noun: str) -> Check | None:

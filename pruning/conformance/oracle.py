@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from contextlib import ExitStack, contextmanager
 from typing import Any
 from unittest import mock
@@ -164,34 +164,36 @@ def _attention_patched(change: Changes) -> Iterator[None]:
 
 
 @contextmanager
+def _followed(modules: Iterable[tuple[str, nn.Module]], running: list[str]) -> Iterator[None]:
+    """Keep in ``running`` the paths of those modules that run at the moment, the innermost last."""
+
+    def leave(*_: Any) -> None:
+        running.pop()
+
+    with ExitStack() as stack:
+        for path, child in modules:
+            stack.enter_context(child.register_forward_pre_hook(lambda *_, path=path: running.append(path)))
+            stack.enter_context(child.register_forward_hook(leave, always_call=True))
+        yield
+
+
+@contextmanager
 def attention_zeroed(module: nn.Module, site: AttentionSite, head: int) -> Iterator[list[str]]:
     """Put zeros in the place of one head where torch itself attends, inside one attention module.
 
     Yields:
         The functions of torch in which that happened; none where the module computes attention in another way.
     """
-    inside, seen = [0], list[str]()
+    running, seen = list[str](), list[str]()
 
     def change(name: str, found: Tensor) -> Tensor:
-        if inside[0] and found.dim() == 4 and found.shape[1] == site.heads:  # (batch, head, query, key or width)
+        if running and found.dim() == 4 and found.shape[1] == site.heads:  # (batch, head, query, key or width)
             seen.append(name)
             return found.index_fill(1, torch.tensor([head]), 0.0)
         return found
 
-    def enter(*_: Any) -> None:
-        inside[0] += 1
-
-    def leave(*_: Any) -> None:
-        inside[0] -= 1
-
-    child = module.get_submodule(site.name)
-    handles = [child.register_forward_pre_hook(enter), child.register_forward_hook(leave, always_call=True)]
-    try:
-        with _attention_patched(change):
-            yield seen
-    finally:
-        for handle in handles:
-            handle.remove()
+    with _followed([(site.name, module.get_submodule(site.name))], running), _attention_patched(change):
+        yield seen
 
 
 @contextmanager
@@ -206,16 +208,8 @@ def attention_seen(module: nn.Module) -> Iterator[list[str]]:
             seen.append(path)
         return found
 
-    handles: list[Any] = []
-    for path, child in module.named_modules():
-        handles.append(child.register_forward_pre_hook(lambda *_, path=path: running.append(path)))
-        handles.append(child.register_forward_hook(lambda *_: (running.pop(), None)[1], always_call=True))
-    try:
-        with _attention_patched(change):
-            yield seen
-    finally:
-        for handle in handles:
-            handle.remove()
+    with _followed(module.named_modules(), running), _attention_patched(change):
+        yield seen
 
 
 @contextmanager

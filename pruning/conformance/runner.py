@@ -18,7 +18,7 @@ from multiprocessing.connection import Connection, wait
 from pathlib import Path
 from typing import Any
 
-from pruning.errors import PruningError
+from pruning.errors import PruningError, named_line
 
 FILE_VERSION = 1
 Section = tuple[str, Any]
@@ -167,7 +167,7 @@ def _work(name: str, examine: Examine, pipe: Connection, limits: Limits) -> None
     except MemoryError:
         pipe.send(("stopped", f"needs more than {limits.memory_gb:g} GB"))
     except Exception as error:  # of the engine's, outside any check
-        pipe.send(("stopped", f"{type(error).__name__}: {next(iter(str(error).splitlines()), '')}"[:300]))
+        pipe.send(("stopped", named_line(error)))
     pipe.close()
     os._exit(0)  # nothing of the parent's is to be tidied up here
 

@@ -21,7 +21,7 @@ from transformers.models.auto.configuration_auto import CONFIG_MAPPING, CONFIG_M
 
 from pruning.conformance.shrinking import tiny_config
 from pruning.conformance.special import UNBUILDABLE
-from pruning.errors import UnsupportedError
+from pruning.errors import UnsupportedError, named_line
 from pruning.inputs import dry_run_inputs, outputs
 
 MODEL_TYPES: tuple[str, ...] = tuple(CONFIG_MAPPING_NAMES)
@@ -110,12 +110,12 @@ def tiny_model(model_type: str, *, head: str | None = None) -> nn.Module:
                 try:
                     return build(model_class, tiny_config(model_type))
                 except Exception as error:
-                    told = f"{model_class.__name__} fails with {type(error).__name__}: {_first_line(error)}"
+                    told = f"{model_class.__name__} fails with {named_line(error)}"
                     reason = told if reason.startswith("transformers has") else reason
         except UnsupportedError:
             raise
         except Exception as error:
-            reason = f"{type(error).__name__}: {_first_line(error)}"
+            reason = named_line(error)
     raise UnsupportedError(f"{model_type}: {reason}")
 
 
@@ -167,8 +167,3 @@ def shake(module: nn.Module) -> None:
             name, size = CODEBOOKS[type(child).__name__]
             buffer = child.get_buffer(name)
             buffer.copy_(torch.randn_like(buffer) * size)
-
-
-def _first_line(error: Exception) -> str:
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    return " ".join(lines[:1])[:300]

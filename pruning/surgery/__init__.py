@@ -13,8 +13,8 @@ from torch import nn
 
 from pruning.anatomy import Anatomy
 from pruning.copying import twin_of, with_own_weights
-from pruning.errors import UnsupportedError
-from pruning.gating import gates_set, install, mask_gates
+from pruning.errors import UnsupportedError, first_line
+from pruning.gating import check_support, gates_set, install, mask_gates, refits_set
 from pruning.inputs import dry_run_inputs, outputs
 from pruning.masks import HeadId, Mask
 from pruning.surgery.heads import LAYOUTS, Layout, cut_heads
@@ -24,6 +24,7 @@ from pruning.wiring import Wiring, find_wiring
 
 if TYPE_CHECKING:
     from pruning.models import LoadedModel
+    from pruning.recovery.compensation import Compensation
 
 TOLERANCE = {torch.float32: 1e-5, torch.bfloat16: 5e-2, torch.float16: 5e-3}  # of the largest output
 PER_LAYER = re.compile(r"(hidden_states|attentions)(\.\d+)+$")  # there may be fewer afterwards
@@ -43,6 +44,7 @@ class PrunedModel:
             their weights are gone and zeros stand in their places, ``columns`` where only the projection lost weights.
         removed_layers: Path of each list that lost layers, and the indices that went.
         notes: What the user should know about this cut, in sentences.
+        compensation: How the projections were compensated, as in `Compensation.method`; empty where they were not.
     """
 
     module: nn.Module
@@ -52,9 +54,12 @@ class PrunedModel:
     layout: Layout = "compact"
     removed_layers: dict[str, list[int]] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
+    compensation: str = ""
 
 
-def prune(model: LoadedModel, mask: Mask, layouts: Sequence[Layout] = LAYOUTS) -> PrunedModel:
+def prune(
+    model: LoadedModel, mask: Mask, layouts: Sequence[Layout] = LAYOUTS, compensation: Compensation | None = None
+) -> PrunedModel:
     """Cut the masked heads, neurons and layers out of a copy of the model.
 
     The copy is run beside the masked original on inputs made from the configuration; they must agree.
@@ -64,6 +69,7 @@ def prune(model: LoadedModel, mask: Mask, layouts: Sequence[Layout] = LAYOUTS) -
 
     Args:
         layouts: The ways to cut that are tried, in this order; see `pruning.surgery.heads`.
+        compensation: Other numbers for the projections, which the masked original is run with, too.
 
     Raises:
         MaskError: The mask does not fit the model.
@@ -71,9 +77,10 @@ def prune(model: LoadedModel, mask: Mask, layouts: Sequence[Layout] = LAYOUTS) -
             output.
     """
     mask.check(model.anatomy)
+    check_support(model.anatomy, mask)
     wiring = find_wiring(model) if mask.heads or mask.neurons else Wiring()
     wiring.require(model.anatomy.sites[index] for index in sorted({head.site for head in mask.heads}))
-    done = cut(model.module, model.anatomy, wiring, mask, CHECKED_TOKENS, layouts)
+    done = cut(model.module, model.anatomy, wiring, mask, CHECKED_TOKENS, layouts, compensation)
     module = with_own_weights(done.twin)
     removed = {} if done.emptied else removed_by_list(model.anatomy, mask.layers)
     parameters = sum(p.numel() for p in module.parameters())
@@ -83,7 +90,8 @@ def prune(model: LoadedModel, mask: Mask, layouts: Sequence[Layout] = LAYOUTS) -
             "several layers share their weights, so remove the same parts from each"
         )
     notes = _notes(model.anatomy, mask, done)
-    return PrunedModel(module, mask, parameters, done.difference, done.layout, removed, notes)
+    method = compensation.method if compensation else ""
+    return PrunedModel(module, mask, parameters, done.difference, done.layout, removed, notes, method)
 
 
 @dataclass(frozen=True, eq=False)
@@ -107,6 +115,7 @@ def cut(
     mask: Mask,
     lengths: Sequence[int] = CHECKED_TOKENS[:1],
     layouts: Sequence[Layout] = LAYOUTS,
+    compensation: Compensation | None = None,
 ) -> Cut:
     """Cut in the first way that gives the masked model's output.
 
@@ -116,20 +125,24 @@ def cut(
     Raises:
         UnsupportedError: None does.
     """
-    gates = mask_gates(install(module, anatomy), anatomy, mask, next(module.parameters()).device)
-    with torch.no_grad(), gates_set(gates):
+    installation = install(module, anatomy)
+    gates = mask_gates(installation, anatomy, mask, next(module.parameters()).device)
+    refits = compensation.by_slot(installation) if compensation else {}
+    with torch.no_grad(), gates_set(gates), refits_set(refits):
         inputs, expected = _answers(module, lengths)
     reason = ""
     for emptied, layout in itertools.product((False, True) if mask.layers else (False,), layouts):
         twin = twin_of(module)
         try:
             with torch.no_grad():
+                if compensation:
+                    compensation.write(twin, anatomy)
                 _cut_parts(twin, module, anatomy, wiring, mask, layout)
                 _cut_layers(twin, module, anatomy, mask, emptied=emptied)
                 found = [outputs(twin, one) for one in inputs]
             difference = max(largest_difference(a, b) for a, b in zip(found, expected, strict=True))
         except Exception as error:  # the code of any architecture may fail in any way when its weights are cut
-            reason = reason or f"it does not run afterwards ({_first_line(error)})"
+            reason = reason or f"it does not run afterwards ({first_line(error, 160)})"
             continue
         if difference <= TOLERANCE.get(next(module.parameters()).dtype, 1e-5):
             return Cut(twin, layout, emptied, difference)
@@ -230,7 +243,3 @@ def _notes(anatomy: Anatomy, mask: Mask, done: Cut) -> tuple[str, ...]:
 
 def _gone(mask: Mask, site: int, heads: tuple[int, ...]) -> list[int]:
     return [head for head in heads if HeadId(site, head) in mask.heads]
-
-
-def _first_line(error: BaseException) -> str:
-    return (str(error) or type(error).__name__).splitlines()[0][:160]

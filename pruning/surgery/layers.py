@@ -93,27 +93,32 @@ def _watch_layers(module: nn.Module, names: Collection[str]) -> dict[str, dict[s
 
 def layer_counts(module: nn.Module, path: str, count: int) -> tuple[Any, list[str]]:
     """The configuration behind a list of layers, and its attributes that count them or hold one value for each."""
-    config = module.config
-    for parent in _parents(path):
-        own = getattr(module.get_submodule(parent), "config", None)
-        if own is not None:
-            config = own
-            break
-    lengths = [n for n, value in vars(config).items() if _counts(n, value, count)]
-    lists = [n for n, value in vars(config).items() if isinstance(value, (list, tuple)) and len(value) == count]
-    side = "decoder" if "decoder" in path else "encoder" if "encoder" in path else ""
-    other = {"decoder": "encoder", "encoder": "decoder"}.get(side)
-    if getattr(module.config, "is_encoder_decoder", False) and side:
-        own_names = [n for n in lengths if side in n]
-        lengths = own_names + [
-            n for n in lengths if other not in n and (not own_names or side == "encoder") and n not in own_names
-        ]
-    return config, [*lengths, *(n for n in lists if not n.startswith("_") and re.search("layer|type|depth|rope", n))]
+    owners = (module.get_submodule(parent) for parent in _parents(path))  # the last is the model itself
+    config = next(own for owner in owners if (own := getattr(owner, "config", None)) is not None)
+    numbers = [name for name, value in vars(config).items() if _counts(name, value, count)]
+    lists = [name for name, value in vars(config).items() if _lists(name, value, count)]
+    if getattr(module.config, "is_encoder_decoder", False):
+        numbers = _of_stack(path, numbers)
+    return config, numbers + lists
+
+
+def _of_stack(path: str, names: list[str]) -> list[str]:
+    """Those that count the encoder's layers, or the decoder's; what names neither counts the decoder's only at need."""
+    if "decoder" in path:
+        return [n for n in names if "decoder" in n] or [n for n in names if "encoder" not in n]
+    if "encoder" in path:
+        return [n for n in names if "encoder" in n or "decoder" not in n]
+    return names
 
 
 def _counts(name: str, value: object, count: int) -> bool:
     is_number = isinstance(value, int) and not isinstance(value, bool) and value == count
     return is_number and bool(re.search("layers?$|layers_num|depth$|blocks?$", name))
+
+
+def _lists(name: str, value: object, count: int) -> bool:
+    is_list = isinstance(value, (list, tuple)) and len(value) == count and not name.startswith("_")
+    return is_list and bool(re.search("layer|type|depth|rope", name))
 
 
 def _parents(path: str) -> list[str]:

@@ -9,7 +9,7 @@ from typing import TypeVar
 from torch import nn
 
 from pruning.anatomy import Anatomy, AttentionSite, Layer, MLPSite, Support
-from pruning.errors import UnsupportedError
+from pruning.errors import UnsupportedError, first_line, named_line
 from pruning.masks import HeadId, Mask, NeuronId
 from pruning.surgery import cut
 from pruning.surgery.heads import Layout
@@ -74,7 +74,7 @@ class _Trial:
         try:
             layout = cut(self.module, self.anatomy, self.wiring, mask).layout
         except Exception as error:  # the code of any architecture may fail in any way when parts of it are masked
-            return str(error) if isinstance(error, UnsupportedError) else f"{type(error).__name__}: {error}"
+            return first_line(error) if isinstance(error, UnsupportedError) else named_line(error)
         self.layouts |= dict.fromkeys((part.index for part in parts), layout)
         return ""
 

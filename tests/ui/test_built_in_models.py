@@ -24,6 +24,12 @@ def page() -> None:
     sidebar()
 
 
+def sentence_page() -> None:
+    from ui.sentence import sentence_box
+
+    sentence_box()
+
+
 @pytest.fixture
 def app(demo: LoadedModel, monkeypatch: pytest.MonkeyPatch) -> Iterator[AppTest]:
     """The sidebar over a store of its own, in which all models but the demo really load."""
@@ -75,6 +81,18 @@ def test_what_is_not_installed_says_so_and_the_demo_is_there_instead(
     assert box(app, "Model").value == "demo"
     (error,) = app.error
     assert error.value.startswith("Smollm2 is not installed: install it with: make smollm2")
+
+
+@pytest.mark.usefixtures("app")
+@pytest.mark.parametrize(("name", "boxes"), [("demo", 1), ("digits", 0)])
+def test_a_model_of_images_is_given_no_sentence(name: str, boxes: int) -> None:
+    script = AppTest.from_function(sentence_page, default_timeout=60)
+    script.query_params["model"] = name
+    script.run()
+    assert (len(script.text_input), len(script.header)) == (boxes, boxes)
+    until(script, lambda: store().request_model(name).state == "ready")
+    assert not script.exception
+    assert (len(script.text_input), len(script.header)) == (boxes, boxes)
 
 
 @pytest.mark.parametrize("name", BUILT_IN)

@@ -182,8 +182,14 @@ def test_histogram_counts_every_head_once() -> None:
     made = charts.histogram(RAGGED, mask=REMOVED, threshold=0.5)
     removed, kept = (sum(trace.y) for trace in made.data)
     assert (removed, kept) == (2, 7)
-    texts = [note.text for note in made.layout.annotations]
-    assert "threshold 0.500" in texts
+
+
+def test_the_threshold_is_a_line_and_its_number_is_in_the_subtitle() -> None:
+    made = charts.histogram(RAGGED, threshold=0.5, title="Importance", subtitle="Heads by importance")
+    assert "Heads by importance · threshold 0.500" in made.layout.title.text
+    assert [line.x0 for line in made.layout.shapes] == [0.5]
+    assert not made.layout.annotations
+    assert "threshold" not in charts.histogram(RAGGED, title="Importance").layout.title.text
 
 
 @pytest.mark.parametrize("values", [[], [[math.nan]], [[0.0, 0.0]]])
