@@ -40,7 +40,7 @@ def model_card(model: LoadedModel, pruned: PrunedModel, story: Story, classes: t
     share = 100 * (before - pruned.parameters) / before
     parts = [
         f"# {Path(model.spec.name).name}, {what_was_removed(model, pruned)} removed",
-        f"{before:,} parameters before, {pruned.parameters:,} after ({share:.1f}% fewer). The output equals that of "
+        f"{before:,} parameters before, {pruned.parameters:,} after ({share:.1f}% fewer). {_equals(pruned)} that of "
         f"the original with these parts masked (largest difference {pruned.difference:.1e}, on inputs made from the "
         "configuration).",
         _loading(own, ordinary),
@@ -63,6 +63,7 @@ def summary(model: LoadedModel, written: Exported, story: Story) -> tuple[dict[s
         "reload_difference": written.reload_difference,
         "layout": pruned.layout,
         "notes": list(pruned.notes),
+        "recovery": pruned.recovery,
         "parameters": {"before": before, "after": pruned.parameters},
         "size_bytes": written.size_bytes,
         "auto_classes": list(written.auto_classes),
@@ -108,6 +109,14 @@ def what_was_removed(model: LoadedModel, pruned: PrunedModel) -> str:
         (len(mask.layers), len(anatomy.layers), "layers"),
     )
     return ", ".join(f"{gone:,} of {total:,} {noun}" for gone, total, noun in counts if gone) or "nothing"
+
+
+def _equals(pruned: PrunedModel) -> str:
+    return (
+        f"It was changed after the cut: {pruned.recovery}. Before that, its output was"
+        if pruned.recovery
+        else "The output equals"
+    )
 
 
 def _loading(auto: str, ordinary: bool) -> str:

@@ -86,10 +86,10 @@ def export_checkpoint(
         try:
             classes, difference, ordinary = _write_and_check(model, pruned, draft)
         except UnsupportedError:
-            if pruned.layout not in ("compact", "configured"):
-                raise
+            if pruned.layout not in ("compact", "configured") or pruned.recovery:
+                raise  # a new cut would lose what was learnt
             _clear(draft)
-            pruned = prune(model, pruned.mask, ("padded", "columns"))  # BigBird counts its heads anew as it runs
+            pruned = prune(model, pruned.mask, ("padded", "columns"), pruned.compensation)  # BigBird counts its heads anew as it runs
             classes, difference, ordinary = _write_and_check(model, pruned, draft)
         exported = _write_onnx(pruned.module, draft) if onnx else None
         _write_papers(model, pruned, draft, story or Story(), tuple(classes), ordinary)

@@ -44,7 +44,8 @@ class PrunedModel:
             their weights are gone and zeros stand in their places, ``columns`` where only the projection lost weights.
         removed_layers: Path of each list that lost layers, and the indices that went.
         notes: What the user should know about this cut, in sentences.
-        compensation: How the projections were compensated, as in `Compensation.method`; empty where they were not.
+        compensation: The other numbers that its projections have.
+        recovery: What was changed after the cut, such as training, in words; ``difference`` is that of the cut alone.
     """
 
     module: nn.Module
@@ -54,7 +55,8 @@ class PrunedModel:
     layout: Layout = "compact"
     removed_layers: dict[str, list[int]] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
-    compensation: str = ""
+    compensation: Compensation | None = None
+    recovery: str = ""
 
 
 def prune(
@@ -90,8 +92,7 @@ def prune(
             "several layers share their weights, so remove the same parts from each"
         )
     notes = _notes(model.anatomy, mask, done)
-    method = compensation.method if compensation else ""
-    return PrunedModel(module, mask, parameters, done.difference, done.layout, removed, notes, method)
+    return PrunedModel(module, mask, parameters, done.difference, done.layout, removed, notes, compensation)
 
 
 @dataclass(frozen=True, eq=False)
