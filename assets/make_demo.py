@@ -4,6 +4,7 @@
     python assets/make_demo.py train        # fine-tune MiniLM with LoRA on the training rows, write the adapter
     python assets/make_demo.py compare      # fine-tune all weights, too, to know what LoRA costs
     python assets/make_demo.py importance   # score the calibration rows under every criterion, measure, write the card
+    python assets/make_demo.py sweep        # measure many plans on all evaluation rows: the first chart of Trade-off
 
 Sources:
     Ratings: Hutto & Gilbert, "VADER: A Parsimonious Rule-based Model for Sentiment Analysis of Social Media Text",
@@ -193,7 +194,10 @@ def compare(threads: int) -> None:
 
 
 def make_importance(threads: int) -> None:
-    """Score the calibration rows under every criterion, measure every evaluation set, and write both and the card."""
+    """Score the calibration rows under every criterion, measure every evaluation set, and write both and the card.
+
+    Maps of this model and these rows are kept; delete ``importance.json`` to make all of them again.
+    """
     from pruning import DataSpec, criteria, evaluate, load_data, load_model, score, task_of
     from pruning.models import set_threads
 
@@ -201,17 +205,57 @@ def make_importance(threads: int) -> None:
     model = load_model("demo")
     task = task_of(model)
     calibration = task.encode(model, load_data(DataSpec("demo", "calibration")))
-    maps = []
+    known = kept_maps(model.fingerprint, calibration.fingerprint)
     for name in criteria():
-        maps.append(score(model, name, calibration).to_json())
-        print(f"{name}: {maps[-1]['seconds']:.1f} s", flush=True)
-    text = json.dumps({"maps": maps}, indent=None, separators=(",", ":")).replace('{"criterion"', '\n{"criterion"')
-    (DEMO / "importance.json").write_text(text + "\n", encoding="utf-8")
+        if name not in known:
+            known[name] = score(model, name, calibration).to_json()
+            print(f"{name}: {known[name]['seconds']:.1f} s", flush=True)
+            write_maps([known[one] for one in criteria() if one in known])
     measured = {
         name: evaluate(model, task.encode(model, load_data(data)))
         for name, data in (("evaluation", "demo"), ("tweets", "tweets"), ("amazon", "amazon"))
     }
     (DEMO / "README.md").write_text(card(measured), encoding="utf-8")
+
+
+def kept_maps(model: str, data: str) -> dict[str, dict]:
+    """The maps that are there already and belong to this model and these rows: a run that was broken off goes on."""
+    path = DEMO / "importance.json"
+    rows = json.loads(path.read_text(encoding="utf-8"))["maps"] if path.is_file() else []
+    return {row["criterion"]: row for row in rows if row["model"] == model and row["data"] in ("", data)}
+
+
+def write_maps(maps: list[dict]) -> None:
+    text = json.dumps({"maps": maps}, indent=None, separators=(",", ":")).replace('{"criterion"', '\n{"criterion"')
+    (DEMO / "importance.json").write_text(text + "\n", encoding="utf-8")
+
+
+SWEEP_SHARES = [share / 10 for share in range(10, 0, -1)]  # of the heads, that are left
+SWEEP_CRITERIA = {"gradient": 1, "magnitude": 1, "random": 3, "reversed": 1, "fisher": 1}  # and their seeds
+SWEEP_FIRST = ("iterative", "gradient", "mean")  # the first lines are drawn at once, the others when asked for
+
+
+def make_sweep(threads: int) -> None:
+    """Write one table of plans: one shot under several criteria, and iterative; nothing or means in their place."""
+    from pruning import DataSpec, load_model, task_of
+    from pruning.data import choosing_and_measuring
+    from pruning.models import set_threads
+    from pruning.search.budget import Budget
+    from pruning.search.planning import Request
+    from pruning.sweep import Bench, sweep
+
+    set_threads(threads)
+    model = load_model("demo")
+    task = task_of(model)
+    bench = Bench(model, task, *(task.encode(model, rows) for rows in choosing_and_measuring(DataSpec("demo"))))
+    ways = [
+        ("one-shot", name, c, seed) for c in ("none", "mean") for name, n in SWEEP_CRITERIA.items() for seed in range(n)
+    ]
+    ways = [(*SWEEP_FIRST, 0), *ways, ("iterative", "gradient", "none", 0)]
+    requests = [Request(name, way, compensation=compensation, seed=seed) for way, name, compensation, seed in ways]
+    budgets = [Budget("heads", share) for share in SWEEP_SHARES]
+    table = sweep(bench, requests, budgets, lambda done, total, what: print(f"{done / total:.1%} {what}", flush=True))
+    table.to_csv(DEMO / "sweep.csv", index=False, lineterminator="\n")
 
 
 def card(measured: dict) -> str:
@@ -267,12 +311,13 @@ Measured on {made} with 95% Wilson intervals; beside it, fine-tuning all weights
 
 ## Make it again
 `python assets/make_demo.py data`, then `train`, `compare` and `importance`: about half an hour on two CPU cores.
+`sweep` measures the table behind the first chart of the Trade-off page.
 """
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("stage", choices=["data", "train", "compare", "importance"])
+    parser.add_argument("stage", choices=["data", "train", "compare", "importance", "sweep"])
     parser.add_argument("--threads", type=int, default=2)
     arguments = parser.parse_args()
     if arguments.stage == "data":
@@ -281,8 +326,10 @@ def main() -> None:
         train(arguments.threads)
     elif arguments.stage == "compare":
         compare(arguments.threads)
-    else:
+    elif arguments.stage == "importance":
         make_importance(arguments.threads)
+    else:
+        make_sweep(arguments.threads)
 
 
 if __name__ == "__main__":

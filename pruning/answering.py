@@ -10,6 +10,7 @@ from pruning.masks import Mask
 
 if TYPE_CHECKING:
     from pruning.models import LoadedModel
+    from pruning.recovery.compensation import Compensation
 
 
 @dataclass(frozen=True)
@@ -20,8 +21,13 @@ class Answer:
     probability: float
 
 
-def answer(model: LoadedModel, text: str, mask: Mask | None = None, top: int = 3) -> tuple[Answer, ...]:
+def answer(
+    model: LoadedModel, text: str, mask: Mask | None = None, top: int = 3, compensation: Compensation | None = None
+) -> tuple[Answer, ...]:
     """The most probable classes of a text, or its most probable next tokens, the most probable first.
+
+    Args:
+        compensation: What stands in for what the mask removes.
 
     Raises:
         DataError: The text is empty.
@@ -40,7 +46,7 @@ def answer(model: LoadedModel, text: str, mask: Mask | None = None, top: int = 3
     task.check(model)
     (features,), _ = tokenize(model, Dataset(DataSpec("own text"), (text,), (), (0,), 0, ""))
     inputs = {name: torch.tensor([values], device=model.device) for name, values in features.items()}
-    with gated(model, mask or Mask()) as module, torch.inference_mode():
+    with gated(model, mask or Mask(), compensation=compensation) as module, torch.inference_mode():
         if task.name == "language-modeling":
             inputs = {name: inputs[name] for name in ("input_ids", "attention_mask") if name in inputs}
         logits = module(**inputs).logits.float()[0]

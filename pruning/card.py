@@ -63,6 +63,7 @@ def summary(model: LoadedModel, written: Exported, story: Story) -> tuple[dict[s
         "reload_difference": written.reload_difference,
         "layout": pruned.layout,
         "notes": list(pruned.notes),
+        "compensation": pruned.compensation.method if pruned.compensation else "none",
         "recovery": pruned.recovery,
         "parameters": {"before": before, "after": pruned.parameters},
         "size_bytes": written.size_bytes,

@@ -132,6 +132,29 @@ def load_data(spec: DataSpec | str = "demo") -> Dataset:
     return _dataset(spec, tuple(str(inputs[i]) for i in chosen), kept_labels, rows, len(inputs) - len(keep))
 
 
+def choosing_and_measuring(spec: DataSpec) -> tuple[Dataset, Dataset]:
+    """Rows that choose what to remove and rows that measure the result; no row is in both.
+
+    An out-of-domain set is paired with the calibration rows of its home. A source without a ``split`` column is
+    divided: its even rows choose, its odd rows measure.
+
+    Raises:
+        DataError: The source cannot be read, or has too few rows to be divided.
+    """
+    home = BUILT_IN_DATA[spec.name].calibration if spec.name in BUILT_IN_DATA else spec.name
+    choosing = load_data(replace(spec, name=home, split="calibration"))
+    measuring = load_data(replace(spec, split="evaluation"))
+    if home != spec.name or choosing.fingerprint != measuring.fingerprint:
+        return choosing, measuring
+    if len(choosing) < 2:
+        raise DataError(f"{spec.name} has one row: some rows choose and others measure, so there must be at least two")
+    return _every_second(choosing, 0), _every_second(measuring, 1)
+
+
+def _every_second(data: Dataset, first: int) -> Dataset:
+    return _dataset(data.spec, data.inputs[first::2], data.labels[first::2], data.rows[first::2], data.dropped)
+
+
 def _dataset(
     spec: DataSpec, inputs: tuple[str, ...], labels: tuple[Any, ...], rows: tuple[int, ...], dropped: int
 ) -> Dataset:

@@ -89,7 +89,8 @@ def export_checkpoint(
             if pruned.layout not in ("compact", "configured") or pruned.recovery:
                 raise  # a new cut would lose what was learnt
             _clear(draft)
-            pruned = prune(model, pruned.mask, ("padded", "columns"), pruned.compensation)  # BigBird counts its heads anew as it runs
+            # BigBird counts its heads anew as it runs
+            pruned = prune(model, pruned.mask, ("padded", "columns"), pruned.compensation)
             classes, difference, ordinary = _write_and_check(model, pruned, draft)
         exported = _write_onnx(pruned.module, draft) if onnx else None
         _write_papers(model, pruned, draft, story or Story(), tuple(classes), ordinary)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
@@ -30,26 +31,78 @@ def loss_of(module: nn.Module, features: dict[str, Any], target: int | None) -> 
     return cross_entropy(logits[0, :-1], inputs["input_ids"][0, 1:])
 
 
-def absolute_gradients(
-    module: nn.Module, projections: list[str], heads: int, examples: list[tuple[dict[str, Any], int | None]]
+Pair = tuple[dict[str, Any], int | None]  # model inputs and class of one example
+
+
+def gate_gradients(
+    module: nn.Module, projections: list[str], heads: int, examples: list[Pair], gate: float = 1.0
 ) -> np.ndarray:
-    """Mean over examples of |∂ loss / ∂ gate|, one example at a time, ``(site, head)``."""
-    gates = [torch.ones(heads, requires_grad=True) for _ in projections]
-    for path, gate in zip(projections, gates, strict=True):
-        module.get_submodule(path).register_forward_pre_hook(_multiply_by(gate))
-    total = np.zeros((len(projections), heads))
-    for features, target in examples:
-        loss_of(module, features, target).backward()
-        for row, gate in zip(total, gates, strict=True):
-            row += gate.grad.abs().double().numpy()
-            gate.grad = None
-    return total / len(examples)
+    """∂ loss / ∂ gate with all gates at one value, one example at a time, ``(example, site, head)``."""
+    gates = [torch.full((heads,), gate, requires_grad=True) for _ in projections]
+    rows = []
+    with multiplied(module, projections, gates):
+        for features, target in examples:
+            gradients = torch.autograd.grad(loss_of(module, features, target), gates)
+            rows.append([gradient.double().numpy() for gradient in gradients])
+    return np.array(rows)
 
 
-def _multiply_by(gate: Tensor) -> Callable:
+def absolute_gradients(module: nn.Module, projections: list[str], heads: int, examples: list[Pair]) -> np.ndarray:
+    """Mean over examples of |∂ loss / ∂ gate|, ``(site, head)``."""
+    return np.abs(gate_gradients(module, projections, heads, examples)).mean(axis=0)
+
+
+def gated_losses(
+    module: nn.Module,
+    projections: list[str],
+    gates: np.ndarray,
+    examples: list[Pair],
+    fills: list[Tensor] | None = None,
+) -> np.ndarray:
+    """Loss of each example alone under gates ``(site, head)``, ``(example,)``; fills come in where gates are closed."""
+    tensors = list(torch.tensor(gates, dtype=torch.float32))
+    with multiplied(module, projections, tensors, fills), torch.no_grad():
+        return np.array([float(loss_of(module, *example).double()) for example in examples])
+
+
+def input_means(module: nn.Module, projections: list[str], examples: list[Pair]) -> list[Tensor]:
+    """Mean over all tokens of all examples of each projection's input, ``(input,)`` each."""
+    seen: dict[str, list[Tensor]] = {path: [] for path in projections}
+    handles = [
+        module.get_submodule(path).register_forward_pre_hook(
+            lambda module, args, path=path: seen[path].append(args[0][0])
+        )
+        for path in projections
+    ]
+    with torch.no_grad():
+        for example in examples:
+            loss_of(module, *example)
+    for handle in handles:
+        handle.remove()
+    return [torch.cat(seen[path]).mean(0) for path in projections]
+
+
+@contextmanager
+def multiplied(
+    module: nn.Module, projections: list[str], gates: list[Tensor], fills: list[Tensor] | None = None
+) -> Iterator[None]:
+    """Multiply the input of each projection by the gates of its heads, for a while."""
+    handles = [
+        module.get_submodule(path).register_forward_pre_hook(_multiply_by(gate, fills[i] if fills else None))
+        for i, (path, gate) in enumerate(zip(projections, gates, strict=True))
+    ]
+    try:
+        yield
+    finally:
+        for handle in handles:
+            handle.remove()
+
+
+def _multiply_by(gate: Tensor, fill: Tensor | None) -> Callable:
     def hook(module: nn.Module, args: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
         heads = args[0].unflatten(-1, (len(gate), -1))  # (…, head, head_dim)
-        return ((heads * gate[:, None]).flatten(-2),)
+        instead = 0.0 if fill is None else (1 - gate[:, None]) * fill.view(len(gate), -1)
+        return ((heads * gate[:, None] + instead).flatten(-2),)
 
     return hook
 
@@ -59,7 +112,7 @@ def ablations(
     projections: list[str],
     heads: int,
     head_dim: int,
-    examples: list[tuple[dict[str, Any], int | None]],
+    examples: list[Pair],
 ) -> np.ndarray:
     """Mean loss with a head's output weights at zero minus the mean loss with all, ``(site, head)``."""
 

@@ -9,6 +9,7 @@ import pandas as pd
 import pytest
 
 from pruning import DataError, Dataset, DataSpec, LoadedModel, load_data, task_of, wrap_model
+from pruning.data import choosing_and_measuring
 from tests.families import FAMILIES, model_of
 
 ROWS = {"text": ["a good film", 'bad, "very" bad', "zwei\nZeilen ∂"], "label": [1, 0, 1]}
@@ -226,3 +227,29 @@ def test_no_labels_for_a_classifier_says_so(tmp_path: Path) -> None:
 def test_lists_of_labels_are_refused(demo: LoadedModel, tmp_path: Path) -> None:
     with pytest.raises(DataError, match="is not a label"):
         targets(demo, write(tmp_path, {"text": ["a", "b"], "labels": [[0], [1, 0]]}, "parquet"))
+
+
+def test_rows_that_choose_never_measure(tmp_path: Path) -> None:
+    choosing, measuring = choosing_and_measuring(DataSpec("demo"))
+    assert (len(choosing), len(measuring)) == (512, 1500)
+    assert not set(choosing.inputs) & set(measuring.inputs)
+    file = tmp_path / "rows.csv"
+    file.write_text("text,label\n" + "".join(f"text {i},{i % 2}\n" for i in range(7)))
+    choosing, measuring = choosing_and_measuring(DataSpec(str(file)))
+    assert (choosing.rows, measuring.rows) == ((0, 2, 4, 6), (1, 3, 5))
+    file.write_text("text,label,split\na,0,calibration\nb,1,evaluation\n")
+    choosing, measuring = choosing_and_measuring(DataSpec(str(file)))
+    assert (choosing.inputs, measuring.inputs) == (("a",), ("b",))
+
+
+def test_out_of_domain_rows_are_paired_with_their_home() -> None:
+    choosing, measuring = choosing_and_measuring(DataSpec("tweets"))
+    assert choosing.spec.name == "demo"
+    assert measuring.spec.name == "tweets"
+
+
+def test_one_row_cannot_both_choose_and_measure(tmp_path: Path) -> None:
+    file = tmp_path / "row.csv"
+    file.write_text("text,label\nalone,0\n")
+    with pytest.raises(DataError, match="one row"):
+        choosing_and_measuring(DataSpec(str(file)))

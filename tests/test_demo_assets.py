@@ -94,4 +94,4 @@ def test_the_kept_importance_belongs_to_this_model_and_data() -> None:
         assert tuple(map(len, found.values)) == (12,) * 6
         assert found.model == BUILT_IN["demo"].fingerprint()
         assert found.data in ("", data)
-        assert found.samples in (0, 512)
+        assert found.samples in (0, 512) or (found.criterion, found.samples) == ("shapley", 64)

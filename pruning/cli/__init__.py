@@ -13,6 +13,9 @@ import click
 from pruning.cli.cutting import prune
 from pruning.cli.inspecting import describe, list_criteria, models
 from pruning.cli.measuring import evaluate, score
+from pruning.cli.planning import plan
+from pruning.cli.sparsifying import sparsify
+from pruning.cli.sweeping import sweep
 from pruning.conformance.command import conformance
 from pruning.errors import PruningError
 
@@ -51,5 +54,5 @@ def commands() -> None:
     """Headroom: which attention heads a transformer needs, and what it loses without the others."""
 
 
-for _command in (models, list_criteria, describe, score, evaluate, prune, conformance):
+for _command in (models, list_criteria, describe, score, evaluate, plan, prune, sweep, sparsify, conformance):
     commands.add_command(_command)

@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from pruning.cli.options import load, model_options, read_groups, read_mask, write
+from pruning.cli.planning import read_plan, tell_reached
+from pruning.cli.recovering import compensated, read_recovery, recovery_options, recovery_rows, told, train
 from pruning.data import DataSpec
 from pruning.errors import PruningError
 
@@ -30,6 +32,7 @@ if TYPE_CHECKING:
 @click.option("--onnx", is_flag=True, help="Write model.onnx, too, and check it with onnxruntime.")
 @click.option("--data", metavar="DATA", help="Evaluate before and after on this data, for the model card.")
 @click.option("--samples", type=click.IntRange(min=1), help="How many rows of the data; all without it.")
+@recovery_options
 def prune(json_file: str | None, **options: Any) -> None:
     """Cut heads, neurons and layers out of MODEL, check the result against the mask, write it to FOLDER, reload it."""
     from pruning.card import summary
@@ -43,14 +46,31 @@ def prune(json_file: str | None, **options: Any) -> None:
     folder, overwrite = options["folder"], options["overwrite"]
     if Path(folder).expanduser().exists() and not overwrite:
         raise PruningError(f"{folder} exists already: choose another folder, or say --overwrite")
+    plan = read_plan(options["mask_file"])
+    recovery = read_recovery(options, plan)
     model = load(options)
+    if plan:
+        plan.fit(model)
     asked = mask = (asked | read_groups(options, model)).check(model.anatomy)
     if options["whole_groups"]:
         mask = whole_groups(asked, model.anatomy)
-    pruned = cut(model, mask)
+    rows = recovery_rows(model, recovery.data, options) if recovery.data else None
+    compensation = compensated(model, mask, rows, recovery.compensation) if rows else None
+    pruned = cut(model, mask, compensation=compensation)
+    recovered = None
+    if rows and recovery.training:
+        recovered = train(model, pruned, rows, recovery.training, options["recover_minutes"])
+        pruned = recovered.pruned
     story = _story(model, pruned, options)
     written = export_checkpoint(model, pruned, folder, overwrite=overwrite, onnx=options["onnx"], story=story)
     value, lines = summary(model, written, story)
+    if recovered and recovery.data:
+        value["training"], more = told(recovered, recovery.data)
+        lines += more
+    if plan:
+        figures, more = tell_reached(plan, model, pruned)
+        value |= figures
+        lines += more
     kept = sorted(asked.heads - mask.heads)
     if kept:
         value["restored"] = [list(head) for head in kept]
@@ -67,6 +87,8 @@ def _story(model: LoadedModel, pruned: PrunedModel, options: dict[str, Any]) -> 
         read = json.loads(Path(options["mask_file"]).read_text(encoding="utf-8"))
         plan = read if "mask" in read else None
     given = {"--mask": options["mask_file"], "--heads": options["heads"], "--groups": options["groups"]}
+    given |= {f"--{name.replace('_', '-')}": options[name] for name in ("recover_data", "recover_minutes")}
+    given["--recover"] = '" --recover "'.join(options["recover"])
     source = " ".join(f'{name} "{value}"' for name, value in given.items() if value)
     command = f"python -m pruning prune {model.spec.name} {source} -o FOLDER"
     if not options["data"]:

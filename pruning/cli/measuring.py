@@ -7,7 +7,8 @@ from typing import Any
 import click
 
 from pruning.cli.options import Progress, data_options, load_examples, model_options, read_groups, read_mask, write
-from pruning.importance import get_criterion
+from pruning.importance import ImportanceMap, get_criterion
+from pruning.importance.normalising import NORMALISATIONS, get_normalisation, normalise
 from pruning.scopes import SCOPES, parts_of
 
 
@@ -17,17 +18,30 @@ from pruning.scopes import SCOPES, parts_of
 @click.option("--criterion", "names", multiple=True, default=["gradient"], show_default=True, help="May be repeated.")
 @click.option("--scope", type=click.Choice(SCOPES), default="heads", show_default=True, help="What is scored.")
 @click.option("--label-free", is_flag=True, help="The model's own predictions take the place of the labels.")
-def score(names: tuple[str, ...], json_file: str | None, seed: int, batch_size: int, **options: Any) -> None:
-    """Score the importance of every head (neuron, layer) of MODEL, raw and per criterion."""
+@click.option(
+    "--normalise",
+    "how",
+    type=click.Choice(list(NORMALISATIONS)),
+    default="none",
+    show_default=True,
+    help="Rescale the values; they are raw otherwise.",
+)
+def score(names: tuple[str, ...], json_file: str | None, seed: int, batch_size: int, how: str, **options: Any) -> None:
+    """Score the importance of every head (neuron, layer) of MODEL, per criterion.
+
+    Values are raw unless --normalise says otherwise. With several criteria, the result says how far they agree:
+    Spearman's rank correlation of every two, from the least to the most important.
+    """
     from pruning.importance.scoring import score as score_heads
 
     for name in names:
         get_criterion(name)
+    get_normalisation(how, options["scope"])
     model, task, examples = load_examples(options)
     maps = {}
     for name in names:
         with Progress(f"scoring {name}") as progress:
-            maps[name] = score_heads(
+            raw = score_heads(
                 model,
                 name,
                 examples,
@@ -38,9 +52,9 @@ def score(names: tuple[str, ...], json_file: str | None, seed: int, batch_size: 
                 scope=options["scope"],
                 label_free=options["label_free"],
             )
+            maps[name] = normalise(raw, how)
     value = {
-        "importance": {name: found.values for name, found in maps.items()},
-        "standard_errors": {name: found.standard_errors for name, found in maps.items() if found.standard_errors},
+        **_described(maps, how),
         "scope": options["scope"],
         "sites": [part.name for part in parts_of(model.anatomy, options["scope"])],
         "samples": len(examples),
@@ -50,11 +64,32 @@ def score(names: tuple[str, ...], json_file: str | None, seed: int, batch_size: 
         "data": examples.fingerprint,
         "truncated": examples.truncated,
     }
+    write(value, _score_lines(maps, value), json_file)
+
+
+def _described(maps: dict[str, ImportanceMap], how: str) -> dict[str, Any]:
+    """The maps for JSON, and how far they agree where there are several; rescaled values have no standard errors."""
+    value: dict[str, Any] = {
+        "importance": {name: found.values for name, found in maps.items()},
+        "standard_errors": {name: found.standard_errors for name, found in maps.items() if found.standard_errors},
+        "normalised": how,
+    }
+    if len(maps) > 1:
+        from pruning.importance.agreement import agreement_matrix
+
+        value["agreement"] = agreement_matrix(list(maps.values())).to_dict()
+    return value
+
+
+def _score_lines(maps: dict[str, ImportanceMap], value: dict[str, Any]) -> list[str]:
     lines = []
     for name, found in maps.items():
         lines.append(f"{name} ({found.samples} examples)")
         lines += [f"  {i:3} " + " ".join(f"{v:9.5f}" for v in row[:100]) for i, row in enumerate(found.values)]
-    write(value, lines, json_file)
+    names = list(maps)
+    for i, name in enumerate(names):
+        lines += [f"{name} and {other} agree {value['agreement'][name][other]:.3f}" for other in names[i + 1 :]]
+    return lines
 
 
 @click.command()

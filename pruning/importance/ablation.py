@@ -35,15 +35,20 @@ class Ablation(Criterion):
     reference = "Michel, Levy & Neubig, Are Sixteen Heads Really Better than One?, NeurIPS 2019"
 
     def __call__(self, context: ScoringContext) -> np.ndarray:
-        import torch
-
         context.require_gates()
-        total = context.total_units
-        with_all = context.example_losses(None, 0, total + 1)
-        differences = np.zeros((context.samples, total))
-        for unit in range(total):
-            if context.kept[unit]:
-                gates = torch.ones(total, device=context.model.device)
-                gates[unit] = 0.0
-                differences[:, unit] = context.example_losses(gates, unit + 1, total + 1) - with_all
-        return differences
+        return loss_rises(context)
+
+
+def loss_rises(context: ScoringContext) -> np.ndarray:
+    """Loss of each example with one unit's gate closed minus its loss with all open, ``(example, unit)``."""
+    import torch
+
+    total = context.total_units
+    with_all = context.example_losses(None, 0, total + 1)
+    differences = np.zeros((context.samples, total))
+    for unit in range(total):
+        if context.kept[unit]:
+            gates = torch.ones(total, device=context.model.device)
+            gates[unit] = 0.0
+            differences[:, unit] = context.example_losses(gates, unit + 1, total + 1) - with_all
+    return differences

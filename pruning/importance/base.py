@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, ClassVar, Literal, TypeVar
 
@@ -37,6 +37,8 @@ class Criterion:
     needs_gradients: ClassVar[bool]
     quick: ClassVar[bool]  # a pass or two over the examples, not one for every head
     cost: ClassVar[str]
+    per_example: ClassVar[bool] = True  # scores each example by itself: with data, a mean with a standard error
+    may_tie: ClassVar[bool] = False  # different units may well have equal values
     about: ClassVar[str]  # what it means, in two sentences
     reference: ClassVar[str]
 
@@ -51,10 +53,12 @@ class Sampled:
     Attributes:
         values: ``(unit,)``.
         standard_errors: ``(unit,)``.
+        samples: Number of examples that were used.
     """
 
     values: np.ndarray
     standard_errors: np.ndarray
+    samples: int
 
 
 C = TypeVar("C", bound=Criterion)
@@ -180,6 +184,26 @@ class ImportanceMap:
 
 def _unit(part: int, unit: int) -> UnitId:
     return part, unit
+
+
+def check_alike(maps: Sequence[ImportanceMap]) -> None:
+    """Refuse maps that do not rank the same units.
+
+    Raises:
+        PruningError: There are no maps, or two differ in their model, their scope or their shape.
+    """
+    if not maps:
+        raise PruningError("there are no importance maps: give at least one")
+    first = maps[0]
+    for other in maps[1:]:
+        for what, one, two in (
+            ("models", first.model, other.model),
+            ("scopes", first.scope, other.scope),
+            ("shapes", tuple(map(len, first.values)), tuple(map(len, other.values))),
+        ):
+            if one != two:
+                found = f"{first.criterion} has {one}, {other.criterion} has {two}"
+                raise PruningError(f"importance maps of different {what} cannot be put together: {found}")
 
 
 def ragged(flat: np.ndarray, sizes: tuple[int, ...]) -> tuple[tuple[float, ...], ...]:

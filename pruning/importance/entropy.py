@@ -12,6 +12,7 @@ import numpy as np
 
 from pruning.importance.base import Criterion, register
 from pruning.importance.context import ScoringContext
+from pruning.importance.watching import attention_means
 
 
 @register
@@ -39,36 +40,4 @@ class AttentionEntropy(Criterion):
     def __call__(self, context: ScoringContext) -> np.ndarray:
         import torch
 
-        from pruning.attention import AttentionCall, attention_probabilities, observed
-
-        context.require_gates()
-        sites = context.model.anatomy.sites
-        index = {context.model.module.get_submodule(site.name): site.index for site in sites}
-        entropies = np.empty((context.samples, context.total_units))
-        seen = 0
-        for batch in context.batches():
-            size = len(batch.positions)
-            parts: dict[int, list[np.ndarray]] = {}
-
-            def observe(call: AttentionCall, parts: dict = parts, size: int = size) -> None:
-                if call.module in index:
-                    weights = attention_probabilities(call)
-                    each = torch.special.entr(weights).sum(-1).mean(-1)  # (batch or window, head)
-                    each = each.view(size, -1, each.shape[-1]).mean(1).double()
-                    parts.setdefault(index[call.module], []).append(each.cpu().numpy())
-
-            with torch.inference_mode(), observed(observe):
-                context.model.module(**batch.inputs)
-            self._check(context, parts)
-            rows = [np.mean(parts[site.index], axis=0) for site in sites]
-            entropies[list(batch.positions)] = np.concatenate(rows, axis=1)
-            seen += size
-            context.progress(seen, context.samples)
-        return entropies
-
-    def _check(self, context: ScoringContext, parts: dict[int, list[np.ndarray]]) -> None:
-        from pruning.errors import UnsupportedError
-
-        missing = next((site for site in context.model.anatomy.sites if site.index not in parts), None)
-        if missing:
-            raise UnsupportedError(f"the attention weights of {missing.name} cannot be seen: choose another criterion")
+        return attention_means(context, lambda weights: torch.special.entr(weights).sum(-1))

@@ -38,8 +38,10 @@ class AbsoluteGradient(Criterion):
         return np.abs(gate_gradients(context))
 
 
-def gate_gradients(context: ScoringContext) -> np.ndarray:
-    """Signed gradients of each example's own loss at gates of one, ``(example, unit)``; 0 for what is removed.
+def gate_gradients(context: ScoringContext, gate: float = 1.0, done: int = 0, total: int = 1) -> np.ndarray:
+    """Signed gradients of each example's own loss where all gates have one value, ``(example, unit)``.
+
+    They are 0 for what is removed. This is pass ``done`` of ``total`` for the progress.
 
     Each example of a batch has its own copy of the gates, so one backward pass gives the gradients of all of them; a
     model that mixes the examples of a batch gets one at a time.
@@ -53,10 +55,10 @@ def gate_gradients(context: ScoringContext) -> np.ndarray:
     alone = None if context.model.anatomy.per_example else 1
     for batch in context.batches(alone):
         size = len(batch.positions)
-        gates = torch.ones(size, context.total_units, device=context.model.device, requires_grad=True)
+        gates = torch.full((size, context.total_units), gate, device=context.model.device, requires_grad=True)
         with torch.enable_grad(), context.gates(gates) as module:
             (gradient,) = torch.autograd.grad(context.losses(module, batch).sum(), gates)
         gradients[list(batch.positions)] = gradient.double().cpu().numpy()
         seen += size
-        context.progress(seen, context.samples)
+        context.progress(done * context.samples + seen, total * context.samples)
     return gradients

@@ -1,36 +1,42 @@
-"""Weight magnitude of a head.
+"""Weight magnitude of a unit.
 
 Han et al., "Learning both Weights and Connections for Efficient Neural Networks", NeurIPS 2015, for single weights;
-here the L2 norm over all weights that belong to the head, as in structured pruning (Li et al., ICLR 2017).
+here the L2 norm over all weights that belong to the unit, as in structured pruning (Li et al., ICLR 2017).
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from pruning.errors import UnsupportedError
 from pruning.importance.base import Criterion, register
 from pruning.importance.context import ScoringContext
+from pruning.importance.watching import kept_units
+from pruning.importance.weights import by_output, by_unit, projection_columns
 from pruning.masks import HeadId
 
 if TYPE_CHECKING:
-    from torch import Tensor, nn
+    from torch import Tensor
+
+Size = Callable[["Tensor"], "Tensor"]  # what a weight adds to a unit's sum, element by element
 
 
 @register
 @dataclass(frozen=True)
 class Magnitude(Criterion):
-    """Square root of the sum of squares of the head's query, key, value and output weights, without biases.
+    """Square root of the sum of squares of the unit's weights, without biases.
 
-    Key and value weights that several query heads share count for each of them.
+    A head's are its query, key, value and output weights, a neuron's those of the layers that feed it and its column
+    of the projection, a layer's all its matrices. Key and value weights that several query heads share count for each.
     """
 
     name = "magnitude"
-    scopes = ("heads",)
     label = "Weight magnitude"
-    unit = "L2 norm of q, k, v, o"
+    unit = "L2 norm of the weights"
     direction = "high"
     signed = False
     needs_data = False
@@ -38,37 +44,62 @@ class Magnitude(Criterion):
     needs_gradients = False
     quick = True
     cost = "reading the weights once"
+    per_example = False
     about = (
-        "The size of the weights that belong to a head: query, key, value and output together. "
+        "The size of all the weights that belong to a head, neuron or layer: for a head query, key, value and output. "
         "It needs no data, and often says little, because large weights can cancel and small ones can decide."
     )
     reference = "Li et al., Pruning Filters for Efficient ConvNets, ICLR 2017 (structured magnitude)"
 
     def __call__(self, context: ScoringContext) -> np.ndarray:
-        from pruning.wiring import find_wiring
-
-        module, wiring = context.model.module, find_wiring(context.model)
-        wiring.require(context.model.anatomy.sites)
-        norms = []
-        for done, site in enumerate(context.model.anatomy.sites):
-            columns = _rows_by_input(module.get_submodule(site.projection))
-            output = columns[: site.heads * site.head_dim].reshape(site.heads, -1)
-            for head in range(site.heads):
-                slices = [output[head]]
-                for strand in wiring.of(HeadId(site.index, head)):
-                    if strand.dim is None:
-                        weights = _rows_by_output(module.get_submodule(strand.path))
-                        slices.append(weights[list(strand.rows)].flatten())
-                norms.append(sum(float(part.double().square().sum()) for part in slices) ** 0.5)
-            context.progress(done + 1, len(context.model.anatomy.sites))
-        return np.array(norms)
+        return np.sqrt(weight_sums(context, lambda weight: weight.square()))
 
 
-def _rows_by_output(linear: nn.Module) -> Tensor:
-    """Weight as ``(out_features, in_features)``."""
-    return linear.weight.t() if type(linear).__name__ == "Conv1D" else linear.weight
+def weight_sums(context: ScoringContext, size: Size) -> np.ndarray:
+    """Sums over the weights that belong to each unit, ``(unit,)``; 0 for what is removed.
+
+    Raises:
+        UnsupportedError: The weights of the units cannot be told apart.
+    """
+    by_scope = {"heads": _head_sums, "neurons": _neuron_sums, "layers": _layer_sums}
+    sums = []
+    for found in by_scope[context.scope](context, lambda weight: size(weight.double())):
+        sums.append(found.cpu().numpy())
+        context.progress(len(sums), len(context.sizes))
+    return np.concatenate(sums) * kept_units(context)
 
 
-def _rows_by_input(linear: nn.Module) -> Tensor:
-    """Weight as ``(in_features, out_features)``."""
-    return _rows_by_output(linear).t().contiguous()
+def _head_sums(context: ScoringContext, size: Size) -> Iterator[Tensor]:
+    from pruning.wiring import find_wiring
+
+    module, wiring = context.model.module, find_wiring(context.model)
+    wiring.require(context.model.anatomy.sites)
+    for site in context.model.anatomy.sites:
+        sums = by_unit(site, size(projection_columns(context, site)).sum(1))
+        for head in range(site.heads):
+            for strand in wiring.of(HeadId(site.index, head)):
+                if strand.dim is None:
+                    sums[head] += size(by_output(module.get_submodule(strand.path))[list(strand.rows)]).sum()
+        yield sums
+
+
+def _neuron_sums(context: ScoringContext, size: Size) -> Iterator[Tensor]:
+    import torch
+
+    from pruning.wiring import find_wiring
+
+    module, wiring = context.model.module, find_wiring(context.model)
+    for block in context.model.anatomy.blocks:
+        if block.projection not in wiring.blocks:
+            raise UnsupportedError(f"the weights that feed the neurons of {block.name} cannot be told apart")
+        sums = size(projection_columns(context, block)).sum(1)
+        for spread in wiring.blocks[block.projection]:
+            fed = torch.tensor(spread.neurons, device=sums.device)
+            sums = sums.index_add(0, fed, size(by_output(module.get_submodule(spread.path))).sum(1))
+        yield sums
+
+
+def _layer_sums(context: ScoringContext, size: Size) -> Iterator[Tensor]:
+    for layer in context.model.anatomy.layers:
+        matrices = [p for p in context.model.module.get_submodule(layer.name).parameters() if p.dim() > 1]
+        yield sum(size(matrix.detach()).sum() for matrix in matrices).view(1)

@@ -102,7 +102,7 @@ def _map(
         criterion=criterion.name,
         values=ragged(values, context.sizes),
         sites=tuple(part.name for part in parts_of(model.anatomy, context.scope)),
-        samples=context.samples,
+        samples=found.samples if isinstance(found, Sampled) else context.samples,
         seed=context.seed,
         seconds=seconds,
         model=model.fingerprint,

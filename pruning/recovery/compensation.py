@@ -7,7 +7,7 @@ cutting writes the same numbers into the smaller model (``prune(model, mask, com
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from torch import Tensor, nn
@@ -69,6 +69,19 @@ class Compensation:
     samples: int = 0
     data: str = ""
     seconds: float = 0.0
+
+    def with_refit(self, kind: str, index: int, refit: Refit) -> Compensation:
+        """The same with other numbers for one more projection, of a ``site`` or a ``block``."""
+        if kind == "site":
+            return replace(self, sites={**self.sites, index: refit})
+        return replace(self, blocks={**self.blocks, index: refit})
+
+    @property
+    def words(self) -> str:
+        """What was done, for people."""
+        what = {"mean": "the mean of what is gone is folded into the biases"}
+        done = what.get(self.method, "the projections that lost inputs were refitted by least squares")
+        return f"{done} ({self.samples:,} calibration examples)"
 
     def by_slot(self, installation: Installation) -> dict[Slot, Refit]:
         """The numbers of each place where gates act."""

@@ -16,6 +16,7 @@ import torch
 from torch import Tensor, nn
 
 from pruning.attention import on_this_thread
+from pruning.errors import PruningError
 from pruning.linear import is_transposed
 from pruning.masks import Mask
 from pruning.recovery.compensation import Compensation, Refit, check_projections
@@ -26,7 +27,8 @@ if TYPE_CHECKING:
     from pruning.tasks import Examples
 
 Progress = Callable[[int, int], None]
-RIDGE = 0.01  # of the mean square of an input: how strongly the old weights are held on to
+METHODS = ("none", "mean", "reconstruct")
+RIDGE = 1.0  # of the mean square of an input: how strongly the old weights are held on to
 
 
 @dataclass(frozen=True)
@@ -96,7 +98,7 @@ def reconstruct(
     *,
     batch_size: int = 32,
     ridge: float = RIDGE,
-    touched: bool = False,
+    touched: bool = True,
     progress: Progress | None = None,
 ) -> Compensation:
     """Fit each projection's weights and bias so that it gives what it gave in the whole model, by least squares.
@@ -107,7 +109,8 @@ def reconstruct(
     Args:
         examples: Calibration examples; their labels are not used.
         ridge: How strongly the old weights are held on to, relative to the mean square of an input.
-        touched: Only projections that lose an input; otherwise every one after the first of these.
+        touched: Only projections that lose an input; otherwise every one after the first of these. Where layers are
+            removed, all projections that stay are fitted.
 
     Raises:
         UnsupportedError: A projection is not a linear layer of its own.
@@ -120,7 +123,7 @@ def reconstruct(
 
     mask.check(model.anatomy)
     started = time.perf_counter()
-    places = places_of(model, mask, touched=touched)
+    places = places_of(model, mask, touched=touched and not mask.layers)
     sites = [place.index for place in places if place.kind == "site"]
     check_projections(model.module, model.anatomy, sites, [p.index for p in places if p.kind == "block"])
     first = next((i for i, place in enumerate(places) if place.removed), len(places)) if not mask.layers else 0
@@ -133,11 +136,39 @@ def reconstruct(
             for inputs, targets in _pairs(model, place, examples, batch_size, wanted.pop(place.path)):
                 sums.add(inputs, targets)
         refit = _solve(model.module.get_submodule(place.path), place, sums, ridge)
-        name = "sites" if place.kind == "site" else "blocks"
-        found = replace(found, **{name: {**getattr(found, name), place.index: refit}})
+        found = found.with_refit(place.kind, place.index, refit)
         if progress is not None:
             progress(done + 1, len(places))
     return replace(found, seconds=time.perf_counter() - started)
+
+
+def compensate(
+    model: LoadedModel,
+    mask: Mask,
+    examples: Examples,
+    method: str,
+    *,
+    batch_size: int = 32,
+    progress: Progress | None = None,
+) -> Compensation | None:
+    """The compensation of that name for a mask: ``none``, ``mean`` or ``reconstruct``.
+
+    Args:
+        examples: Calibration examples; their labels are not used.
+
+    Raises:
+        PruningError: There is no such method, or the model's projections cannot be compensated.
+    """
+    if method not in METHODS:
+        raise PruningError(f"there is no compensation {method!r}; there are {', '.join(METHODS)}")
+    if method == "none" or not (mask.heads or mask.neurons or mask.layers):
+        return None
+    if method == "mean":
+        from pruning.means import measure_means
+
+        found = compensate_means(model, mask, measure_means(model, examples, batch_size))
+        return replace(found, data=examples.fingerprint)
+    return reconstruct(model, mask, examples, batch_size=batch_size, progress=progress)
 
 
 class _Sums:

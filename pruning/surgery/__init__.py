@@ -91,7 +91,7 @@ def prune(
             f"this cut makes the model larger ({model.anatomy.parameters:,} parameters before, {parameters:,} after): "
             "several layers share their weights, so remove the same parts from each"
         )
-    notes = _notes(model.anatomy, mask, done)
+    notes = (*_notes(model.anatomy, mask, done), *([compensation.words] if compensation else []))
     return PrunedModel(module, mask, parameters, done.difference, done.layout, removed, notes, compensation)
 
 
