@@ -5,30 +5,49 @@ from typing import Any
 import streamlit as st
 
 from pruning.importance import ImportanceMap, get_criterion
-from ui import charts, state
+from pruning.masks import HeadId, Mask
+from pruning.scopes import units_of
+from ui import certainty, charts, comparing, multiples, state
 from ui.controls import mirror_key, on_move
-from ui.importance import criterion_picker, known_importance, provenance, scoring_state
-from ui.naming import finding, names_of
+from ui.importance import (
+    asked,
+    criterion_picker,
+    displayed,
+    displayed_signed,
+    displayed_unit,
+    known_importance,
+    part_names,
+    provenance,
+    scoring_state,
+    view_options,
+)
+from ui.naming import finding
 from ui.page import Page, begin
-from ui.store import store
+
+FEW = 16  # so few units are counted in whole numbers
+ROW_PX, TABLE_PX = 35, 360
 
 
 def main() -> None:
     page = begin("Explore", "Which attention heads does this model need for its task?")
     left, right = st.columns([3, 2], gap="large")
     with right:
-        criterion_picker()
+        criterion_picker(asked().scope)
+        view_options()
         about()
-    importance = known_importance()
+    importance = known_importance(asked())
     with left:
         if importance is None:
             with st.container(height=420, border=False):
-                scoring_state()
-            return
-        draw_heatmap(importance, page)
-    with right:
-        st.caption(provenance(importance))
-    draw_details(importance, page)
+                scoring_state(asked())
+        else:
+            draw_hero(importance, page)
+    count = 0
+    if importance is not None:
+        with right:
+            st.caption(provenance(importance))
+        count = draw_details(importance, page)
+    comparing.sections(page, count)
 
 
 def about() -> None:
@@ -40,71 +59,133 @@ def about() -> None:
     )
 
 
-def names(importance: ImportanceMap) -> list[str]:
-    loading = store().request_model(state.current().model)
-    return names_of(loading.model.anatomy if loading.model else None, len(importance.values))
+def draw_hero(importance: ImportanceMap, page: Page) -> None:
+    """Heads as a heatmap, neurons as the distribution in each block, layers as bars."""
+    draw = {"heads": draw_heatmap, "neurons": draw_neurons, "layers": draw_layers}
+    draw[importance.scope](importance, page)
 
 
 def draw_heatmap(importance: ImportanceMap, page: Page) -> None:
-    criterion, rows = get_criterion(importance.criterion), names(importance)
+    criterion, rows, drawn = get_criterion(importance.criterion), part_names(importance), displayed(importance)
     figure = charts.heatmap(
-        importance.values,
+        drawn.values,
         mask=state.current().mask,
         site_names=rows,
-        title=finding(importance, rows),
+        title=finding(importance, rows) if drawn is importance else ends_of(drawn),
         subtitle=f"{criterion.label} of each head",
-        unit=criterion.unit,
-        signed=criterion.signed,
+        unit=displayed_unit(importance),
+        signed=displayed_signed(importance),
         reverse=criterion.direction == "low",
         theme=page.theme,
     )
-    alt = charts.describe_heatmap(importance.values, mask=state.current().mask, site_names=rows, unit=criterion.unit)
+    alt = charts.describe_heatmap(drawn.values, mask=state.current().mask, site_names=rows, unit=criterion.unit)
     st.plotly_chart(figure, theme=None, config=charts.CONFIG, alt=alt, key="explore_heatmap")
 
 
-def draw_details(importance: ImportanceMap, page: Page) -> None:
+def draw_neurons(importance: ImportanceMap, page: Page) -> None:
+    criterion, drawn = get_criterion(importance.criterion), displayed(importance)
+    title, names = ends_of(drawn), part_names(importance)
+    figure = multiples.neuron_strips(
+        drawn.values,
+        names=names,
+        title=title,
+        subtitle=f"{criterion.label}: where the neurons of each block lie, stronger where there are more",
+        unit=displayed_unit(importance),
+        theme=page.theme,
+    )
+    st.plotly_chart(figure, theme=None, config=charts.CONFIG, alt=f"Neurons by importance. {title}.", key="neurons")
+
+
+def draw_layers(importance: ImportanceMap, page: Page) -> None:
+    criterion, drawn = get_criterion(importance.criterion), displayed(importance)
+    intervals = certainty.intervals_of(importance) if drawn is importance else None
+    title = ends_of(drawn)
+    figure = multiples.layer_bars(
+        drawn.flat().tolist(),
+        names=part_names(importance),
+        intervals=[row[0] for row in intervals] if intervals else None,
+        removed=[layer in state.current().mask.layers for layer in range(len(drawn.values))],
+        title=title,
+        subtitle=f"{criterion.label} of each layer" + (", with 95% intervals" if intervals else ""),
+        unit=displayed_unit(importance),
+        theme=page.theme,
+    )
+    st.plotly_chart(figure, theme=None, config=charts.CONFIG, alt=f"Layers by importance. {title}.", key="layers")
+
+
+def ends_of(importance: ImportanceMap) -> str:
+    """The most and the least important unit."""
+    names, ranked = part_names(importance), importance.ranked()
+    best, worst = (certainty.unit_name(importance, ranked[place], names) for place in (-1, 0))
+    return f"Most important: {best}; least: {worst}"
+
+
+# Ranking ---------------------------------------------------------------------------------------------------------
+
+
+def draw_details(importance: ImportanceMap, page: Page) -> int:
+    """The table and the line; returns how many units lie below it."""
     left, right = st.columns([3, 2], gap="large")
     with left:
-        st.header("All heads, least important first")
+        st.header(f"All {importance.scope}, least important first")
         draw_table(importance)
     with right:
         st.header("Where to draw the line")
-        draw_histogram(importance, page)
+        return draw_histogram(displayed(importance), page)
 
 
 def draw_table(importance: ImportanceMap) -> None:
-    table = charts.ranked_table(importance, state.current().mask, names(importance))
-    numbers = {name: st.column_config.NumberColumn(format="%.4g") for name in ("importance", "standard error")}
-    st.dataframe(table, hide_index=True, height=360, column_config=numbers)
+    mask, drawn = state.current().mask, displayed(importance)
+    table = charts.ranked_table(drawn, mask, part_names(importance))
+    ranked, noun = drawn.ranked(), certainty.NOUNS[importance.scope]
+    table["removed"] = [unit in units_of(mask, importance.scope) for unit in ranked]
+    if importance.scope == "layers":
+        table = table.drop(columns="head").rename(columns={"site": noun})
+    else:
+        table = table.rename(columns={"head": noun, "site": "site" if noun == "head" else "block"})
+    intervals = certainty.intervals_of(importance) if drawn is importance else None
+    if intervals:
+        for end in ("high", "low"):
+            table.insert(
+                table.columns.get_loc("importance") + 1, end, [getattr(intervals[p][u], end) for p, u in ranked]
+            )
+    numbers = ("importance", "standard error", "low", "high")
+    config = {name: st.column_config.NumberColumn(format="%.4g") for name in numbers}
+    st.dataframe(table, hide_index=True, height=min(TABLE_PX, ROW_PX * (len(table) + 1) + 3), column_config=config)
 
 
-def draw_histogram(importance: ImportanceMap, page: Page) -> None:
+def draw_histogram(importance: ImportanceMap, page: Page) -> int:
     """A threshold to try out; the mask changes only when it is taken over."""
-    criterion = get_criterion(importance.criterion)
-    total = len(importance.keep_values)
-    shown = min(st.session_state.get("explore_count", total // 5), total)
-    key = mirror_key("explore_count", (total, shown))
+    total, scope = len(importance.keep_values), importance.scope
+    shown = min(st.session_state.get(f"{scope}_count", total // 5), total)
+    key = mirror_key(f"{scope}_count", (total, shown))
     count = st.slider(
-        "Lowest heads",
+        f"Lowest {scope}",
         0,
         total,
         shown,
         key=key,
-        on_change=on_move("explore_count", key, lambda value: preview(value, total)),
-        help="How many of the least important heads lie below the line. Nothing is removed until you say so.",
+        on_change=on_move(f"{scope}_count", key, lambda value: preview(scope, value, total)),
+        help=f"How many of the least important {scope} lie below the line. Nothing is removed until you say so.",
     )
-    mask = importance.lowest(count)
+    marked = Mask(frozenset(HeadId(*unit) for unit in importance.ranked()[:count]))  # the chart's cells, of any scope
     figure = charts.histogram(
         importance.values,
-        mask=mask,
+        mask=marked,
         threshold=importance.threshold_for(count),
-        title=f"{count} of {total} heads would go",
-        subtitle="Heads by importance",
-        unit=criterion.unit,
+        title=f"{count:,} of {total:,} {scope} would go",
+        subtitle=f"{scope.capitalize()} by importance",
+        unit=displayed_unit(importance),
         theme=page.theme,
     )
+    figure.update_yaxes(title_text=scope, dtick=1 if total <= FEW else None)
     st.plotly_chart(figure, theme=None, config=charts.CONFIG, key="explore_histogram")
+    if scope == "heads":
+        removal_button(importance, key, count)
+    return count
 
+
+def removal_button(importance: ImportanceMap, key: str, count: int) -> None:
     def take_over() -> None:  # the line as it stands by now
         state.edit_mask(importance.lowest(st.session_state.get(key, count)))
 
@@ -113,9 +194,9 @@ def draw_histogram(importance: ImportanceMap, page: Page) -> None:
         st.switch_page("pages/prune.py")
 
 
-def preview(count: Any, total: int) -> tuple[int, int]:
-    """Keep how many heads lie below the line, for the next visit to this page."""
-    st.session_state["explore_count"] = count
+def preview(scope: str, count: Any, total: int) -> tuple[int, int]:
+    """Keep how many units lie below the line, for the next visit to this page."""
+    st.session_state[f"{scope}_count"] = count
     return total, count
 
 

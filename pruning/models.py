@@ -8,7 +8,7 @@ import logging
 import math
 import os
 import warnings
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -71,6 +71,12 @@ class LoadedModel:
         from pruning.probing import describe_module
 
         return describe_module(self.module)
+
+    def with_module(self, module: Any) -> LoadedModel:
+        """The same model with other weights: what can be removed from it is the same."""
+        other = replace(self, module=module)
+        other.__dict__["anatomy"] = self.anatomy
+        return other
 
     @property
     def device(self) -> torch.device:

@@ -91,6 +91,7 @@ class Plan:
         settings: Of the strategy.
         criterion: Name in the registry, or what the strategy ranks by itself.
         scopes: The kinds of unit that could go.
+        normalise: How importance was rescaled before it was ranked.
         compensation: How the projections are to be compensated.
         model, data: Fingerprints of the model and of the examples.
         samples: Number of examples that were looked at for the search.
@@ -111,6 +112,7 @@ class Plan:
     seconds: float
     made: str
     settings: dict[str, Any] = field(default_factory=dict)
+    normalise: str = "none"
     compensation: str = "none"
     threshold: float | None = None
     guarantee: Guarantee | None = None

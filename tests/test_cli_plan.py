@@ -81,7 +81,7 @@ def test_options_reach_the_search(run: Any, command: list[object]) -> None:
 def test_settings_of_the_strategy(run: Any, command: list[object], tmp_path: Path) -> None:
     status, _, _ = run(*command, "--budget", "heads=0.5", "--strategy", "iterative", "--set", "step=4")
     assert status == 0
-    assert Plan.read(tmp_path / "plan.json").settings == {"step": 4, "replacement": "zero"}
+    assert Plan.read(tmp_path / "plan.json").settings == {"step": 4, "replacement": "auto"}
 
 
 def test_a_threshold_and_a_guarantee_take_the_place_of_a_budget(run: Any, command: list[object]) -> None:

@@ -62,11 +62,12 @@ def _job() -> Job | None:
     loading = store().request_model(session.model)
     if loading.model is None:
         return None
-    wanted = evaluation_key(loading.model, session.data, session.mask)
+    about = loading.model, session.data, session.mask, session.replacement
+    wanted = evaluation_key(*about)
     latest = store().evaluator.latest((session_id(), "evaluate"))
     if st.session_state.get("evaluation_stopped") == wanted and latest is not None and latest.fingerprint == wanted:
         return latest  # after an edit and an undo the latest would be that of another mask
-    return store().evaluate(session_id(), loading.model, session.data, session.mask)
+    return store().evaluate(session_id(), *about)
 
 
 def _panel(was_busy: bool) -> None:
@@ -84,7 +85,8 @@ def _panel(was_busy: bool) -> None:
     if was_busy and not job.active:
         st.rerun()
     if job.state == "failed":
-        st.error(look.plain(f"{job.error}. Pick data that fits the model in the sidebar."))
+        other = "Choose another replacement, or pick" if session.replacement != "none" else "Pick"
+        st.error(look.plain(f"{job.error}. {other} data that fits the model in the sidebar."))
         return
     live: Live | None = job.result or job.partial
     _headline(live, session.mask)
@@ -134,16 +136,17 @@ def _remember_loss(mask: Mask, value: float) -> None:
     about = (session.model, session.data)
     if st.session_state.get("losses_about") != about:
         st.session_state["losses_about"], st.session_state["losses"] = about, []
-    losses = st.session_state["losses"]
-    if not losses or losses[-1][0] != mask:
-        st.session_state["losses"] = [*losses, (mask, value)][-LOSSES_SHOWN:]
+    losses, edit = st.session_state["losses"], (mask, session.replacement)
+    if not losses or losses[-1][0] != edit:
+        st.session_state["losses"] = [*losses, (edit, value)][-LOSSES_SHOWN:]
 
 
 def _progress_line(job: Job, live: Live | None) -> None:
     """What is happening to these figures; the line keeps its place when the work is done."""
     if job.active:
         place = store().evaluator.place(job)
-        text = f"Waiting: {place} before this" if place else f"{job.step or 'Starting'}: {progress_text(job)}"
+        step = ": ".join(filter(None, [job.step or "Starting", progress_text(job)]))
+        text = f"Waiting: {place} before this" if place else step
         with st.container(horizontal=True, vertical_alignment="bottom"):
             st.progress(min(1.0, job.done / max(1, job.total)), text=text)
             st.button("Cancel", key="cancel_evaluation", on_click=_stop, args=(job,), wrap=False)
@@ -156,6 +159,18 @@ def _progress_line(job: Job, live: Live | None) -> None:
             st.button("Measure again", on_click=lambda: st.session_state.pop("evaluation_stopped", None), wrap=False)
     elif shown:
         st.caption(f"Measured on all {shown.total:,} examples of {look.plain(state.data_label(state.current().data))}.")
+    if shown and (words := _replacement_words()):
+        st.caption(f"{words[:1].upper()}{words[1:]}.")
+
+
+def _replacement_words() -> str:
+    """What stands in for what is removed, and from how many rows; empty where nothing does."""
+    session = state.current()
+    model = store().request_model(session.model).model
+    if model is None or session.replacement == "none":
+        return ""
+    found = store().replacements.known(model, session.data, session.mask, session.replacement)
+    return found.words if found is not None else ""
 
 
 def _stop(job: Job) -> None:
@@ -177,7 +192,7 @@ def _cost(loading: Loading, mask: Mask) -> None:
         return
     shares = [_share(after.parameters, total.parameters), _share(after.macs, total.macs)]
     st.markdown(f"**If really cut:** {size} ({shares[0]}), {work} ({shares[1]}).")
-    st.caption("A mask alone saves nothing: the heads are still computed and then multiplied by zero.")
+    st.caption("A mask alone saves nothing: what is removed is still computed, and then left out.")
 
 
 def _share(after: int, total: int) -> str:

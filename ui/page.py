@@ -20,6 +20,8 @@ def pages() -> list[st.Page]:
     return [
         st.Page("pages/explore.py", title="Explore", default=True),
         st.Page("pages/prune.py", title="Prune", url_path="prune"),
+        st.Page("pages/tradeoff.py", title="Trade-off", url_path="tradeoff"),
+        st.Page("pages/recover.py", title="Recover", url_path="recover"),
     ]
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import streamlit as st
 
 from pruning.errors import PruningError
-from pruning.masks import Mask
 from ui import state
 from ui.store import store
 from ui.theme import plain
@@ -38,16 +37,20 @@ def sentence_box() -> None:
     try:
         from pruning.answering import answer
 
-        answers = [answer(model, text, mask) for mask in (Mask(), session.mask)]
+        found = store().replacements.known(model, session.data, session.mask, session.replacement)
+        if found is None and session.replacement != "none":
+            st.caption("The answer comes when the replacement of what is removed has been worked out.")
+            return
+        answers = [answer(model, text), answer(model, text, session.mask, compensation=found)]
     except PruningError as error:
         st.error(plain(f"{error}."))
         return
-    for column, title, found in zip(st.columns(2), ("All heads", "Without the removed heads"), answers, strict=True):
+    for column, title, said in zip(st.columns(2), ("All heads", "Without the removed heads"), answers, strict=True):
         with column:
             st.caption(title)
-            st.markdown(f"**{_shown(found[0].label)}** {found[0].probability:.2f}")
-            st.progress(found[0].probability)
-            st.caption(" · ".join(f"{_shown(a.label)} {a.probability:.2f}" for a in found[1:]))
+            st.markdown(f"**{_shown(said[0].label)}** {said[0].probability:.2f}")
+            st.progress(said[0].probability)
+            st.caption(" · ".join(f"{_shown(a.label)} {a.probability:.2f}" for a in said[1:]))
 
 
 def _shown(label: str) -> str:

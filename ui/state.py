@@ -6,6 +6,7 @@ Everything is kept under keys that belong to no widget, so that it survives a ch
 from __future__ import annotations
 
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -13,11 +14,16 @@ import streamlit as st
 
 from pruning.builtin import BUILT_IN
 from pruning.data import BUILT_IN_DATA
-from pruning.errors import MaskError
-from pruning.importance import criteria
+from pruning.errors import MaskError, PruningError
+from pruning.importance import criteria, get_criterion
+from pruning.importance.normalising import NORMALISATIONS, get_normalisation
 from pruning.masks import Mask
+from pruning.plan import COMPENSATIONS
+from pruning.scopes import SCOPES, get_scope
 
 HISTORY_LIMIT = 200
+LONGEST_CODE = 8000  # letters of a mask that a link can carry everywhere
+CHOICES = {"scope": SCOPES, "normalise": tuple(NORMALISATIONS), "labels": ("given", "predicted")}
 ECHO_SECONDS = 10.0  # after so long, a URL that is not ours is no late echo any more
 
 
@@ -47,10 +53,19 @@ class Session:
     data: str = "demo"
     criterion: str = "gradient"
     history: History = field(default_factory=History)
+    scope: str = "heads"
+    normalise: str = "none"
+    labels: str = "given"
+    compensation: str = "none"
 
     @property
     def mask(self) -> Mask:
         return self.history.mask
+
+    @property
+    def replacement(self) -> str:
+        """What stands in for what is removed: nothing does where nothing is."""
+        return self.compensation if self.mask else "none"
 
 
 def current() -> Session:
@@ -89,9 +104,17 @@ def redo() -> None:
 def url_parameters(session: Session) -> dict[str, str]:
     """What the link says; whatever is at its default is left out."""
     fresh = Session(data=default_data(session.model))
-    found = {name: getattr(session, name) for name in ("model", "data", "criterion")}
+    found = {name: getattr(session, name) for name in ("model", "data", "criterion", *CHOICES)}
     found = {name: value for name, value in found.items() if value != getattr(fresh, name)}
-    return {**found, "mask": session.mask.to_code()} if session.mask else found
+    if session.compensation != fresh.compensation:
+        found["keep"] = session.compensation
+    code = session.mask.to_code()
+    return {**found, "mask": code} if 0 < len(code) <= LONGEST_CODE else found
+
+
+def fits_a_link(mask: Mask) -> bool:
+    """Whether the link says what is removed: thousands of scattered neurons would make it too long."""
+    return len(mask.to_code()) <= LONGEST_CODE
 
 
 def sync_url(page: str) -> None:
@@ -126,7 +149,7 @@ def _last_url_has_arrived() -> bool:
 
 
 def _adopt_url(first: bool) -> None:
-    """Take model, data, criterion and mask from the link; what does not fit is named in a notice."""
+    """Take model, data, criterion, view and mask from the link; what does not fit is named in a notice."""
     here, session, problems = st.query_params, st.session_state["session"], []
     fresh = Session()
     changes: dict[str, Any] = {name: here.get(name) or getattr(fresh, name) for name in ("model", "criterion")}
@@ -134,6 +157,11 @@ def _adopt_url(first: bool) -> None:
     if changes["criterion"] not in criteria():
         problems.append(f"there is no criterion {changes['criterion'][:40]!r}")
         changes["criterion"] = session.criterion
+    changes |= _view_of(here, changes["criterion"], problems)
+    changes["compensation"] = here.get("keep") or fresh.compensation
+    if changes["compensation"] not in COMPENSATIONS:
+        problems.append(f"keep is {' or '.join(COMPENSATIONS)}, not {changes['compensation'][:40]!r}")
+        changes["compensation"] = fresh.compensation
     try:
         mask = Mask.from_code(here.get("mask", ""))
         changes["history"] = History(mask) if first else session.history.edit(mask)
@@ -143,6 +171,24 @@ def _adopt_url(first: bool) -> None:
     st.session_state.pop("notice", None)
     if problems:
         st.session_state["notice"] = "The link does not fit: " + "; ".join(problems) + "."
+
+
+def _view_of(here: Mapping[str, str], criterion: str, problems: list[str]) -> dict[str, Any]:
+    """Scope, normalisation and labels from the link; what does not fit, alone or together, is at its default."""
+    found = {name: here.get(name) or getattr(Session, name) for name in CHOICES}
+    for name, value in found.items():
+        if value not in CHOICES[name]:
+            problems.append(f"{name} is {' or '.join(CHOICES[name])}, not {value[:40]!r}")
+            found[name] = getattr(Session, name)
+    if found["scope"] not in get_criterion(criterion).scopes:
+        problems.append(f"{criterion} is not defined for {found['scope']}")
+        found["scope"] = Session.scope
+    try:
+        get_normalisation(found["normalise"], get_scope(found["scope"]))
+    except PruningError as error:
+        problems.append(str(error))
+        found["normalise"] = Session.normalise
+    return found
 
 
 def notice() -> str:

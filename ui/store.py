@@ -13,7 +13,7 @@ import os
 import threading
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -22,10 +22,16 @@ import streamlit as st
 from pruning.builtin import BUILT_IN
 from pruning.data import BUILT_IN_DATA, DataSpec
 from pruning.errors import ModelError, PruningError
-from pruning.importance import ImportanceMap, get_criterion
+from pruning.importance import ImportanceMap
 from pruning.masks import Mask
 from pruning.models import ModelSpec, threads_setting
+from pruning.scopes import Scope
 from ui.jobs import EXIT_SECONDS, Cache, Job, Worker
+from ui.maps import Maps, Scoring, calibration_data, modified
+from ui.plans import Plans
+from ui.recoveries import Recoveries
+from ui.replacing import Replacements, Variant
+from ui.sweeps import Sweeps
 
 if TYPE_CHECKING:
     from pruning.cost import CostModel
@@ -34,7 +40,7 @@ if TYPE_CHECKING:
     from pruning.tasks import Examples
 
 DASHBOARD_THREADS = threads_setting() or max(1, (os.cpu_count() or 2) - 1)  # one is for the server
-KEPT_EVALUATIONS, KEPT_MAPS, KEPT_DATA, KEPT_MODELS, KEPT_FAILURES = 400, 200, 32, 4, 50
+KEPT_EVALUATIONS, KEPT_DATA, KEPT_MODELS, KEPT_FAILURES = 400, 32, 4, 50
 LIVE_ROWS = 1500
 
 
@@ -76,8 +82,12 @@ class Store:
         self.evaluator, self.scorer = Worker("evaluator"), Worker("scorer")
         self._models: dict[str, Loading] = {}  # the one that was asked for last is the last
         self._lock, self._load_lock = threading.Lock(), threading.Lock()
-        self._evaluations, self._maps = Cache(KEPT_EVALUATIONS), Cache(KEPT_MAPS)
-        self._examples = Cache(KEPT_DATA)
+        self._evaluations, self._examples = Cache(KEPT_EVALUATIONS), Cache(KEPT_DATA)
+        self.maps = Maps(self.scorer, self.evaluator, self.calibration)
+        self.sweeps = Sweeps(self.scorer)
+        self.replacements = Replacements(self.calibration)
+        self.plans = Plans(Worker("planner"), self.calibration)
+        self.recoveries = Recoveries(self.evaluator, self.examples, self.replacements, self._measure)
 
     # Models ------------------------------------------------------------------------------------------------------
 
@@ -150,111 +160,110 @@ class Store:
             self._examples.put(key, found)
         return found
 
+    def calibration(self, model: LoadedModel, data: str) -> Examples:
+        """The rows of a data set that importance, plans and compensations may look at."""
+        return self.examples(model, data, "calibration")
+
     # Importance --------------------------------------------------------------------------------------------------
 
-    def importance(self, model_name: str, data: str, criterion: str) -> ImportanceMap | None:
-        """A map that is known already: kept with the built-in model, or scored since the server started."""
-        if model_name == "demo" and calibration_data(data) == "demo" and criterion in kept_maps():
-            return kept_maps()[criterion]
+    def importance(
+        self, model_name: str, data: str, criterion: str, scope: Scope = "heads", label_free: bool = False
+    ) -> ImportanceMap | None:
+        """A map that is known already: scored since the server started, or kept with the built-in model.
+
+        One that was scored comes first: it may still hold the scores of single rows.
+        """
+        what = Scoring(criterion, scope, label_free)
         with self._lock:
             loading = self._models.get(model_name)
-        source = calibration_data(data)
-        if loading is None or loading.model is None:
-            return None
-        return self._maps.get((loading.model.fingerprint, source, modified(source), criterion))
+        found = self.maps.known(loading.model, data, what) if loading and loading.model else None
+        if found is None and model_name == "demo" and calibration_data(data) == "demo" and scope == "heads":
+            return None if what.from_predictions else kept_maps().get(criterion)
+        return found
 
-    def score(self, session: str, model: LoadedModel, data: str, criterion: str) -> Job:
+    def score(
+        self,
+        session: str,
+        model: LoadedModel,
+        data: str,
+        criterion: str,
+        scope: Scope = "heads",
+        label_free: bool = False,
+    ) -> Job:
         """Queue the scoring of a criterion on the calibration rows."""
-        source = calibration_data(data)
-        key = (model.fingerprint, source, modified(source), criterion)
-
-        def work(job: Job) -> ImportanceMap:
-            from pruning.importance.scoring import score
-
-            job.report(0, 1, "Reading the calibration rows")
-            needed = get_criterion(criterion).needs_data
-            examples = self.examples(model, source, "calibration") if needed else None
-            found = score(model, criterion, examples, progress=lambda done, total: job.report(done, total, "Scoring"))
-            self._maps.put(key, found)
-            return found
-
-        return self.scorer.submit(Job((session, "score"), ("score", *key), work))
+        return self.maps.score(session, model, data, Scoring(criterion, scope, label_free))
 
     # Evaluation --------------------------------------------------------------------------------------------------
 
-    def evaluation(self, model: LoadedModel, examples: Examples, mask: Mask) -> Evaluation | None:
+    def evaluation(self, model: LoadedModel, examples: Examples, variant: Variant) -> Evaluation | None:
         """A finished evaluation, if there is one."""
-        return self._evaluations.get((model.fingerprint, examples.fingerprint, mask))
+        return self._evaluations.get((model.fingerprint, examples.fingerprint, variant))
 
-    def evaluate(self, session: str, model: LoadedModel, data: str, mask: Mask) -> Job:
-        """Queue the evaluation of a mask against the unpruned model; what is known already is not computed again."""
+    def evaluate(self, session: str, model: LoadedModel, data: str, mask: Mask, method: str = "none") -> Job:
+        """Queue the evaluation of a mask against the unpruned model; what is known already is not computed again.
+
+        Args:
+            method: What stands in for what is removed; it is made first where it is not there yet.
+        """
 
         def work(job: Job) -> Iterator[None]:
             from pruning.evaluation import compare
 
+            compensation = self.replacements.make(job, model, data, mask, method)
             job.report(0, 1, "Reading the evaluation rows")
             examples = self.examples(model, data, "evaluation")
-            for found in self._measure(job, model, examples, list(dict.fromkeys([Mask(), mask]))):
-                before, after = found[Mask()], found[mask]
+            whole, pruned = Variant(), Variant.of(mask, compensation)
+            for found in self._measure(job, model, examples, list(dict.fromkeys([whole, pruned]))):
+                before, after = found[whole], found[pruned]
                 job.partial = Live(before, after, compare(before, after))
                 if not (before.complete and after.complete):  # what is complete need not wait for another turn
                     yield
             job.result = job.partial
 
-        return self.evaluator.submit(Job((session, "evaluate"), evaluation_key(model, data, mask), work))
+        return self.evaluator.submit(Job((session, "evaluate"), evaluation_key(model, data, mask, method), work))
 
     def _measure(
-        self, job: Job, model: LoadedModel, examples: Examples, masks: list[Mask]
-    ) -> Iterator[dict[Mask, Evaluation]]:
-        """Evaluate masks side by side on the same growing samples; what is known already is taken from the cache.
+        self, job: Job, model: LoadedModel, examples: Examples, variants: list[Variant]
+    ) -> Iterator[dict[Variant, Evaluation]]:
+        """Evaluate variants side by side on the same growing samples; what is known is taken from the cache.
 
         Between two samples other sessions have their turn, so that all see a first estimate soon.
         """
         from pruning.evaluation import evaluate_in_steps
 
-        cached = {mask: self.evaluation(model, examples, mask) for mask in masks}
-        known = {mask: found for mask, found in cached.items() if found is not None}
-        missing = [mask for mask in masks if mask not in known]
+        cached = {variant: self.evaluation(model, examples, variant) for variant in variants}
+        known = {variant: found for variant, found in cached.items() if found is not None}
+        missing = [variant for variant in variants if variant not in known]
         seen = dict.fromkeys(missing, 0)
 
-        def follow(mask: Mask) -> Callable[[int, int], None]:
-            what = "both models" if len(missing) > 1 else "the pruned model" if mask else "the unpruned model"
+        def follow(variant: Variant) -> Callable[[int, int], None]:
+            what = "both models" if len(missing) > 1 else "the pruned model" if variant.mask else "the unpruned model"
 
             def on_progress(done: int, total: int) -> None:
-                seen[mask] = done
+                seen[variant] = done
                 job.report(sum(seen.values()), total * len(missing), f"Measuring {what}")
 
             return on_progress
 
         if not missing:
             yield known
-        streams = [evaluate_in_steps(model, examples, mask, on_progress=follow(mask)) for mask in missing]
+        streams = [
+            evaluate_in_steps(model, examples, one.mask, on_progress=follow(one), compensation=one.compensation)
+            for one in missing
+        ]
         for step in zip(*streams, strict=True):
             found = dict(zip(missing, step, strict=True))
-            for mask, evaluation in found.items():
+            for variant, evaluation in found.items():
                 if evaluation.complete:
-                    self._evaluations.put((model.fingerprint, examples.fingerprint, mask), evaluation)
+                    key = replace(variant, compensation=None)  # the weights are kept elsewhere, and not for so long
+                    self._evaluations.put((model.fingerprint, examples.fingerprint, key), evaluation)
             yield known | found
 
 
-def evaluation_key(model: LoadedModel, data: str, mask: Mask) -> tuple[object, ...]:
+def evaluation_key(model: LoadedModel, data: str, mask: Mask, method: str = "none") -> tuple[object, ...]:
     """What an evaluation is of: a page shows the figures of no other."""
-    return "evaluate", model.fingerprint, data, modified(data), mask
-
-
-def modified(data: str) -> float:
-    """When a data file was last changed, so that an edited file is read again."""
-    from pathlib import Path
-
-    try:
-        return Path(data).expanduser().stat().st_mtime
-    except (OSError, ValueError, RuntimeError):
-        return 0.0
-
-
-def calibration_data(data: str) -> str:
-    """Where importance is scored for a data set: out-of-domain sets are for measuring only."""
-    return BUILT_IN_DATA[data].calibration if data in BUILT_IN_DATA else data
+    rows = (calibration_data(data), modified(calibration_data(data))) if method != "none" else ()
+    return "evaluate", model.fingerprint, data, modified(data), method, rows, mask
 
 
 @lru_cache(maxsize=1)

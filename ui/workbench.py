@@ -1,4 +1,4 @@
-"""Editing the mask: clicks, boxes, the grid, sliders, whole layers, undo. One frozen mask behind all of them."""
+"""Editing the mask: clicks, boxes, the grid, sliders, whole layers. One frozen mask behind all of them."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from ui import charts, state
 from ui import theme as look
 from ui.controls import mirror_key, on_move
 from ui.grid import GridEdit, apply_edit, head_grid
+from ui.removed import layer_of, locked_heads, shown_mask
 from ui.theme import Theme
 
 THRESHOLDS = 200  # steps of the threshold slider
@@ -25,35 +26,6 @@ TOOLS_HELP = (
     "where they were removed already. Grid: buttons for mouse, keyboard (arrows, Space, Shift + arrows) and screen "
     "reader, and the best choice for many quick edits."
 )
-
-
-def toolbar(heads_per_site: tuple[int, ...]) -> None:
-    """How much is removed, and the edits that concern the mask as a whole."""
-    session = state.current()
-    history, total = session.history, sum(heads_per_site)
-    with st.container(horizontal=True, vertical_alignment="center", gap="small"):
-        st.markdown(f"**Removed {len(session.mask.heads):,} of {total:,} heads**", width="content")
-        st.button("Undo", on_click=state.undo, disabled=not history.past, shortcut="Ctrl+Z", icon=":material/undo:")
-        st.button(
-            "Redo", on_click=state.redo, disabled=not history.future, shortcut="Ctrl+Shift+Z", icon=":material/redo:"
-        )
-        st.button(
-            "Invert",
-            on_click=lambda: state.edit_mask(inverted(state.current().mask, heads_per_site)),
-            help="Keep what is removed and remove what is kept.",
-        )
-        st.button(
-            "Reset",
-            on_click=lambda: state.edit_mask(Mask()),
-            disabled=not session.mask,
-            help="Put all heads back. Undo brings the mask back.",
-        )
-
-
-def inverted(mask: Mask, heads_per_site: tuple[int, ...]) -> Mask:
-    """Every head the other way round; neurons and layers stay as they are."""
-    every = {HeadId(site, head) for site, heads in enumerate(heads_per_site) for head in range(heads)}
-    return replace(mask, heads=frozenset(every - mask.heads))
 
 
 def toggled(mask: Mask, heads: set[HeadId]) -> Mask:
@@ -85,9 +57,9 @@ def editor(
     )
     widen = _group_choice(anatomy) if anatomy is not None and anatomy.is_grouped else frozenset
     if tool == "grid" or importance is None:
-        _grid(importance, heads_per_site, names, widen)
+        _grid(importance, heads_per_site, names, widen, anatomy)
     else:
-        _heatmap(importance, heads_per_site, names, theme, tool or "click", widen)
+        _heatmap(importance, heads_per_site, names, theme, tool or "click", widen, anatomy)
 
 
 Widen = Callable[[Iterable[HeadId]], frozenset[HeadId]]
@@ -118,14 +90,32 @@ def _choose_tool(tool: Any) -> str:
     return tool
 
 
-def _grid(importance: ImportanceMap | None, heads_per_site: tuple[int, ...], names: list[str], widen: Widen) -> None:
+def unlocked(heads: Iterable[HeadId], anatomy: Anatomy | None) -> set[HeadId]:
+    """The heads that can be edited; where a removed layer holds them all, the page says so."""
+    chosen = set(heads)
+    free = chosen - locked_heads(state.current().mask, anatomy)
+    if chosen and not free:
+        st.toast("This layer is removed as a whole: restore it below to edit its heads.")
+    return free
+
+
+def _grid(
+    importance: ImportanceMap | None,
+    heads_per_site: tuple[int, ...],
+    names: list[str],
+    widen: Widen,
+    anatomy: Anatomy | None,
+) -> None:
     def on_edit(edit: GridEdit) -> None:
-        changes = tuple((member, gone) for head, gone in edit.changes for member in widen({head}))
-        state.edit_mask(apply_edit(state.current().mask, replace(edit, changes=changes)))
+        changes = {member: gone for head, gone in edit.changes for member in {head, *widen({head})}}
+        free = unlocked(frozenset(changes), anatomy)
+        if free:
+            kept = tuple((head, gone) for head, gone in changes.items() if head in free)
+            state.edit_mask(apply_edit(state.current().mask, replace(edit, changes=kept)))
 
     head_grid(
         importance.values if importance else None,
-        state.current().mask,
+        shown_mask(state.current().mask, anatomy),
         heads_per_site=heads_per_site,
         site_names=names,
         key=f"grid_{state.current().model}",
@@ -143,12 +133,14 @@ def _heatmap(
     theme: Theme,
     tool: str,
     widen: Widen,
+    anatomy: Anatomy | None,
 ) -> None:
     session, criterion = state.current(), get_criterion(importance.criterion)
-    removed = len(session.mask.heads)
+    shown = shown_mask(session.mask, anatomy)
+    removed = len(shown.heads)
     figure = charts.heatmap(
         importance.values,
-        mask=session.mask,
+        mask=shown,
         site_names=names,
         title=f"{removed} heads removed" if removed else "All heads kept",
         subtitle=f"{criterion.label}; a cross marks a removed head",
@@ -168,10 +160,11 @@ def _heatmap(
         if click == st.session_state.get("last_click") and mask != session.mask:
             return  # a late refresh brings the click on the picture before once more
         st.session_state["last_click"] = click
-        if heads:
-            state.edit_mask(toggled(mask, set(widen(heads))))
+        free = unlocked({*heads, *widen(heads)}, anatomy)
+        if free:
+            state.edit_mask(toggled(mask, free))
 
-    alt = charts.describe_heatmap(importance.values, mask=session.mask, site_names=names, unit=criterion.unit)
+    alt = charts.describe_heatmap(importance.values, mask=shown, site_names=names, unit=criterion.unit)
     st.plotly_chart(
         figure,
         theme=None,
@@ -189,13 +182,16 @@ def sliders(importance: ImportanceMap) -> None:
     total, removed = len(importance.keep_values), len(session.mask.heads)
     criterion = get_criterion(importance.criterion)
 
+    def with_heads(heads: frozenset[HeadId]) -> Mask:
+        return replace(state.current().mask, heads=heads)
+
     def remove_lowest(count: Any) -> Hashable:
-        state.edit_mask(importance.lowest(count))
+        state.edit_mask(with_heads(importance.lowest(count).heads))
         return importance.criterion, state.current().mask
 
     def use_threshold(threshold: float) -> Hashable:
         st.session_state["threshold_chosen"] = threshold
-        state.edit_mask(importance.below(threshold))
+        state.edit_mask(with_heads(importance.below(threshold).heads))
         return importance.criterion, state.current().mask
 
     shown = importance.criterion, session.mask
@@ -247,23 +243,41 @@ def _stop_at(stops: dict[str, float], importance: ImportanceMap, mask: Mask) -> 
     return min(labels, key=lambda label: abs(stops[label] - between))
 
 
-def layer_tool(heads_per_site: tuple[int, ...], names: list[str]) -> None:
-    """Remove or restore a whole row."""
-    pick, act = st.columns([3, 2], vertical_alignment="bottom")
+def layer_tool(heads_per_site: tuple[int, ...], names: list[str], anatomy: Anatomy | None = None) -> None:
+    """Remove or restore a whole row, or the layer around it."""
+    pick, heads, whole = st.columns([2, 2, 2], vertical_alignment="bottom")
     site = pick.selectbox(
         "Whole layer",
         range(len(names)),
         format_func=names.__getitem__,
         key="layer_choice",
-        help="All attention heads of this layer; its feed-forward block stays.",
+        help="Its attention heads alone, or all that it holds: then only the residual stream passes by.",
     )
-    gone = _row(site, heads_per_site) <= state.current().mask.heads
+    mask, layer = state.current().mask, layer_of(site, anatomy)
+    gone = _row(site, heads_per_site) <= mask.heads
 
     def toggle() -> None:  # the layer that is chosen by now, not the one that was when this was drawn
         row = _row(st.session_state.get("layer_choice", site), heads_per_site)
         state.edit_mask(toggled(state.current().mask, row))
 
-    act.button("Restore the layer's heads" if gone else "Remove the layer's heads", on_click=toggle, width="stretch")
+    def toggle_layer() -> None:
+        chosen = layer_of(st.session_state.get("layer_choice", site), anatomy)
+        if chosen is not None:
+            state.edit_mask(state.current().mask ^ Mask(layers=frozenset({chosen})))
+
+    heads.button(
+        "Restore the layer's heads" if gone else "Remove the layer's heads",
+        on_click=toggle,
+        width="stretch",
+        disabled=layer in mask.layers,
+    )
+    whole.button(
+        "Restore the whole layer" if layer in mask.layers else "Remove the whole layer",
+        on_click=toggle_layer,
+        width="stretch",
+        disabled=layer is None,
+        help="Attention and feed-forward block together, where the model can do without them.",
+    )
 
 
 def _row(site: int, heads_per_site: tuple[int, ...]) -> set[HeadId]:

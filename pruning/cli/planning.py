@@ -9,10 +9,20 @@ import click
 
 from pruning.cli.options import Progress, data_options, load_examples, model_options, write
 from pruning.importance import criteria
+from pruning.importance.normalising import NORMALISATIONS
 from pruning.masks import Mask
 from pruning.plan import COMPENSATIONS, Plan, is_plan
 from pruning.scopes import Scope, get_scope
-from pruning.search import DEFAULT_CRITERION, DEFAULT_STRATEGY, KINDS, Budget, PlanError, make_strategy, strategies
+from pruning.search import (
+    DEFAULT_CRITERION,
+    DEFAULT_NORMALISE,
+    DEFAULT_STRATEGY,
+    KINDS,
+    Budget,
+    PlanError,
+    make_strategy,
+    strategies,
+)
 
 if TYPE_CHECKING:
     from pruning.models import LoadedModel
@@ -26,6 +36,7 @@ if TYPE_CHECKING:
 @click.option("--criterion", metavar="NAME", default=DEFAULT_CRITERION, show_default=True, help=", ".join(criteria()))
 @click.option("--strategy", metavar="NAME", default=DEFAULT_STRATEGY, show_default=True, help=", ".join(strategies()))
 @click.option("--set", "settings", metavar="NAME=VALUE", multiple=True, help="A setting of the strategy.")
+@click.option("--normalise", type=click.Choice(list(NORMALISATIONS)), default=DEFAULT_NORMALISE, show_default=True)
 @click.option("--scope", metavar="A,B", default="heads", show_default=True, help="What may go: heads,neurons,layers.")
 @click.option("--budget", metavar="KIND=SHARE", help=f"What may remain, at most: {'|'.join(KINDS)}, like heads=0.5.")
 @click.option("--threshold", type=float, help="Instead: remove all units less important than this raw value.")
@@ -77,6 +88,7 @@ def _request(options: dict[str, Any]) -> Request:
         scopes=tuple(dict.fromkeys(_scope(name) for name in options["scope"].split(","))),
         protected=replace(Mask.parse_heads(options["protect_heads"]), layers=_layers(options["protect_layers"])),
         whole_groups=options["whole_groups"],
+        normalise=options["normalise"],
         compensation=options["compensate"],
         batch_size=options["batch_size"],
         seed=options["seed"],

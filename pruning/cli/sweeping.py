@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,9 +12,10 @@ from pruning.cli.options import Progress, data_options, load, model_options, wri
 from pruning.data import DataSpec
 from pruning.errors import PruningError
 from pruning.importance import get_criterion
+from pruning.importance.normalising import NORMALISATIONS
 from pruning.plan import COMPENSATIONS
 from pruning.scopes import get_scope
-from pruning.search import DEFAULT_CRITERION, DEFAULT_STRATEGY, Budget, get_strategy
+from pruning.search import DEFAULT_CRITERION, DEFAULT_NORMALISE, DEFAULT_STRATEGY, Budget, get_strategy
 
 if TYPE_CHECKING:
     from pruning.search.planning import Request
@@ -31,6 +33,7 @@ WRITERS = {".csv": "to_csv", ".parquet": "to_parquet"}
 @click.option("--budgets", default=BUDGETS, show_default=True, metavar="K=SHARE,…", help="What may remain, at most.")
 @click.option("--seeds", default="0", show_default=True, metavar="N,M", help="Each is a sweep of its own.")
 @click.option("--scope", "scopes", default="heads", show_default=True, metavar="A,B", help="heads, neurons, layers.")
+@click.option("--normalise", type=click.Choice(list(NORMALISATIONS)), default=DEFAULT_NORMALISE, show_default=True)
 @click.option("--compensate", type=click.Choice(COMPENSATIONS), default="none", show_default=True)
 @click.option("--calibration-samples", type=click.IntRange(1), help="Only the first N rows choose; all otherwise.")
 @click.option("-o", "--output", required=True, metavar="FILE", help="The table, as .csv or .parquet.")
@@ -82,8 +85,8 @@ def _requests(options: dict[str, Any]) -> list[Request]:
         own = get_strategy(strategy).measure  # then the criteria play no part, and one row is enough
         for criterion in criteria[:1] if own else criteria:
             for seed in seeds:
-                request = Request(criterion, strategy, scopes, compensation=options["compensate"], seed=seed)
-                found.append(request.check())
+                request = Request(criterion, strategy, scopes, normalise=options["normalise"], seed=seed)
+                found.append(replace(request, compensation=options["compensate"]).check())
     return found
 
 

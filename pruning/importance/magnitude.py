@@ -20,7 +20,7 @@ from pruning.importance.weights import by_output, by_unit, projection_columns
 from pruning.masks import HeadId
 
 if TYPE_CHECKING:
-    from torch import Tensor
+    from torch import Tensor, nn
 
 Size = Callable[["Tensor"], "Tensor"]  # what a weight adds to a unit's sum, element by element
 
@@ -55,51 +55,54 @@ class Magnitude(Criterion):
         return np.sqrt(weight_sums(context, lambda weight: weight.square()))
 
 
-def weight_sums(context: ScoringContext, size: Size) -> np.ndarray:
+def weight_sums(context: ScoringContext, size: Size, source: nn.Module | None = None) -> np.ndarray:
     """Sums over the weights that belong to each unit, ``(unit,)``; 0 for what is removed.
+
+    Args:
+        source: A copy of the model's structure with other numbers in the places of its weights.
 
     Raises:
         UnsupportedError: The weights of the units cannot be told apart.
     """
     by_scope = {"heads": _head_sums, "neurons": _neuron_sums, "layers": _layer_sums}
     sums = []
-    for found in by_scope[context.scope](context, lambda weight: size(weight.double())):
+    for found in by_scope[context.scope](context, lambda weight: size(weight.double()), source):
         sums.append(found.cpu().numpy())
         context.progress(len(sums), len(context.sizes))
     return np.concatenate(sums) * kept_units(context)
 
 
-def _head_sums(context: ScoringContext, size: Size) -> Iterator[Tensor]:
+def _head_sums(context: ScoringContext, size: Size, source: nn.Module | None) -> Iterator[Tensor]:
     from pruning.wiring import find_wiring
 
-    module, wiring = context.model.module, find_wiring(context.model)
+    module, wiring = source or context.model.module, find_wiring(context.model)
     wiring.require(context.model.anatomy.sites)
     for site in context.model.anatomy.sites:
-        sums = by_unit(site, size(projection_columns(context, site)).sum(1))
+        sums = by_unit(site, size(projection_columns(context, site, source)).sum(1))
         for head in range(site.heads):
             for strand in wiring.of(HeadId(site.index, head)):
                 if strand.dim is None:
-                    sums[head] += size(by_output(module.get_submodule(strand.path))[list(strand.rows)]).sum()
+                    sums[head] += size(by_output(module.get_submodule(strand.path))[list(strand.rows)].detach()).sum()
         yield sums
 
 
-def _neuron_sums(context: ScoringContext, size: Size) -> Iterator[Tensor]:
+def _neuron_sums(context: ScoringContext, size: Size, source: nn.Module | None) -> Iterator[Tensor]:
     import torch
 
     from pruning.wiring import find_wiring
 
-    module, wiring = context.model.module, find_wiring(context.model)
+    module, wiring = source or context.model.module, find_wiring(context.model)
     for block in context.model.anatomy.blocks:
         if block.projection not in wiring.blocks:
             raise UnsupportedError(f"the weights that feed the neurons of {block.name} cannot be told apart")
-        sums = size(projection_columns(context, block)).sum(1)
+        sums = size(projection_columns(context, block, source)).sum(1)
         for spread in wiring.blocks[block.projection]:
             fed = torch.tensor(spread.neurons, device=sums.device)
-            sums = sums.index_add(0, fed, size(by_output(module.get_submodule(spread.path))).sum(1))
+            sums = sums.index_add(0, fed, size(by_output(module.get_submodule(spread.path)).detach()).sum(1))
         yield sums
 
 
-def _layer_sums(context: ScoringContext, size: Size) -> Iterator[Tensor]:
+def _layer_sums(context: ScoringContext, size: Size, source: nn.Module | None) -> Iterator[Tensor]:
     for layer in context.model.anatomy.layers:
-        matrices = [p for p in context.model.module.get_submodule(layer.name).parameters() if p.dim() > 1]
+        matrices = [p for p in (source or context.model.module).get_submodule(layer.name).parameters() if p.dim() > 1]
         yield sum(size(matrix.detach()).sum() for matrix in matrices).view(1)

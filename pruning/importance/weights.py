@@ -23,9 +23,15 @@ def units_width(part: AttentionSite | MLPSite) -> int:
     return part.heads * part.head_dim if isinstance(part, AttentionSite) else part.neurons
 
 
-def projection_columns(context: ScoringContext, part: AttentionSite | MLPSite) -> Tensor:
-    """What the projection makes of each of its inputs that hold units, ``(in, out)`` in float32 or better."""
-    weight = by_output(context.model.module.get_submodule(part.projection))
+def projection_columns(
+    context: ScoringContext, part: AttentionSite | MLPSite, source: nn.Module | None = None
+) -> Tensor:
+    """What the projection makes of each of its inputs that hold units, ``(in, out)`` in float32 or better.
+
+    Args:
+        source: A copy of the model's structure with other numbers in the places of its weights.
+    """
+    weight = by_output((source or context.model.module).get_submodule(part.projection))
     compensation = context.setting.compensation
     if compensation is not None:
         refits = compensation.sites if isinstance(part, AttentionSite) else compensation.blocks

@@ -21,6 +21,7 @@ from pruning.search.base import (
 from pruning.search.budget import KINDS, Budget, BudgetError, Gauge, PlanError
 
 DEFAULT_CRITERION = "fisher"
+DEFAULT_NORMALISE = "none"
 DEFAULT_STRATEGY = "iterative"
 
 _FIRST = ("one_shot", "iterative")  # the order of menus; the others follow by name
@@ -30,6 +31,21 @@ for _name in [*_FIRST, *sorted(_names - set(_FIRST))]:
     import_module(f"{__name__}.{_name}")
 
 __all__ = [
-    "DEFAULT_CRITERION", "DEFAULT_STRATEGY", "KINDS", "Budget", "BudgetError", "Gauge", "PlanError", "RemovalOrder",
-    "Search", "Strategy", "Unit", "describe_strategy", "get_strategy", "make_strategy", "register", "strategies",
-]  # fmt: skip
+    "DEFAULT_CRITERION",
+    "DEFAULT_NORMALISE",
+    "DEFAULT_STRATEGY",
+    "KINDS",
+    "Budget",
+    "BudgetError",
+    "Gauge",
+    "PlanError",
+    "RemovalOrder",
+    "Search",
+    "Strategy",
+    "Unit",
+    "describe_strategy",
+    "get_strategy",
+    "make_strategy",
+    "register",
+    "strategies",
+]

@@ -13,6 +13,7 @@ import numpy as np
 from pruning.errors import UnsupportedError
 from pruning.importance.base import Criterion, Progress
 from pruning.importance.context import ScoringContext, Setting
+from pruning.importance.normalising import normalise
 from pruning.masks import Mask
 from pruning.scopes import Scope, parts_of, sizes_of, units_of
 from pruning.search.base import Bundle, RemovalOrder, Unit, mask_of_units
@@ -36,6 +37,8 @@ class SearchContext:
         protected: What must stay: heads, neurons, and layers with everything in them.
         whole_groups: Remove only whole key-value groups (grouped-query attention), because only these save their keys
             and values.
+        normalise: How importance is rescaled before it is ranked.
+        compensated: Whether what is gone will be compensated; without it, zero stands in its place.
         progress: Called with thousandths.
     """
 
@@ -47,6 +50,8 @@ class SearchContext:
     costs: CostModel
     protected: Mask = field(default_factory=Mask)
     whole_groups: bool = False
+    normalise: str = "none"
+    compensated: bool = False
     batch_size: int = 32
     seed: int = 0
     progress: Progress = lambda done, total: None
@@ -135,7 +140,7 @@ class SearchContext:
 
         found: dict[Unit, float] = {}
         for position, scope in enumerate(self.scopes):
-            values = score(
+            scored = score(
                 self.model,
                 self.criterion,
                 self.examples,
@@ -145,7 +150,8 @@ class SearchContext:
                 progress=self.part(done * len(self.scopes) + position, total * len(self.scopes)),
                 scope=scope,
                 setting=setting,
-            ).keep_values
+            )
+            values = normalise(scored, self.normalise).keep_values
             found |= {Unit(scope, *unit): value for unit, value in values.items()}
         return found
 

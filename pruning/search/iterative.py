@@ -25,7 +25,7 @@ class Iterative(Strategy):
     Attributes:
         step: Units (or groups) that go between two scorings; 0 takes an eighteenth of them.
         replacement: What stands in for what is gone while the others are scored: ``zero``, as cutting does, or its
-            ``mean`` over the examples, as cutting with mean compensation does.
+            ``mean`` over the examples, as cutting with compensation does; ``auto`` takes what the plan will do.
     """
 
     name = "iterative"
@@ -37,14 +37,16 @@ class Iterative(Strategy):
     )
     reference = "Molchanov et al., Pruning CNNs for Resource Efficient Inference, ICLR 2017"
 
+    follows_compensation = True
+
     step: int = 0
-    replacement: Literal["zero", "mean"] = "zero"
+    replacement: Literal["auto", "zero", "mean"] = "auto"
 
     def __call__(self, context: SearchContext) -> RemovalOrder:
-        if self.step < 0 or self.replacement not in ("zero", "mean"):
-            raise PlanError(f'{self} is not possible: step is 0 or more, replacement is "zero" or "mean"')
+        if self.step < 0 or self.replacement not in ("auto", "zero", "mean"):
+            raise PlanError(f'{self} is not possible: step is 0 or more, replacement is "auto", "zero" or "mean"')
         means = None
-        if self.replacement == "mean":
+        if self.replacement == "mean" or (self.replacement == "auto" and context.compensated):
             from pruning.means import measure_means
 
             means = measure_means(context.model, context.required_examples(self.name), context.batch_size)

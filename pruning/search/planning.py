@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING
 
 from pruning.importance import Criterion, get_criterion
 from pruning.importance.base import Progress
+from pruning.importance.normalising import get_normalisation
 from pruning.masks import Mask, whole_groups
 from pruning.plan import COMPENSATIONS, Figures, Plan
 from pruning.scopes import Scope
-from pruning.search import DEFAULT_CRITERION, DEFAULT_STRATEGY
+from pruning.search import DEFAULT_CRITERION, DEFAULT_NORMALISE, DEFAULT_STRATEGY
 from pruning.search.base import Search, Strategy, get_strategy
 from pruning.search.budget import Budget, Gauge, PlanError, left
 from pruning.search.context import SearchContext, flat_mask
@@ -34,6 +35,7 @@ class Request:
         scopes: The kinds of unit that may go.
         protected: What must stay: heads, neurons, and layers with everything in them.
         whole_groups: Remove only whole key-value groups.
+        normalise: How importance is rescaled before it is ranked; a name in `NORMALISATIONS`.
         compensation: How the projections are to be compensated when the plan is carried out.
         tokens: Length of the input that MACs and latency are counted for.
     """
@@ -43,6 +45,7 @@ class Request:
     scopes: tuple[Scope, ...] = ("heads",)
     protected: Mask = field(default_factory=Mask)
     whole_groups: bool = False
+    normalise: str = DEFAULT_NORMALISE
     compensation: str = "none"
     batch_size: int = 32
     seed: int = 0
@@ -72,6 +75,8 @@ class Request:
             if not strategy.measure and scope not in criterion.scopes:
                 allowed = " and ".join(criterion.scopes)
                 raise PlanError(f"the criterion {criterion.name} is not defined for {scope}: it scores {allowed}")
+        for scope in self.scopes:
+            get_normalisation(self.normalise, scope)
         if self.compensation not in COMPENSATIONS:
             raise PlanError(f"there is no compensation {self.compensation!r}; there are {', '.join(COMPENSATIONS)}")
         return self
@@ -106,6 +111,8 @@ def search_context(
         costs=count_cost(model, request.tokens),
         protected=request.protected,
         whole_groups=request.whole_groups,
+        normalise=request.normalise,
+        compensated=request.compensation != "none",
         batch_size=request.batch_size,
         seed=request.seed,
         progress=progress or (lambda done, total: None),
@@ -148,6 +155,7 @@ class Planner:
             strategy=strategy.name,
             settings=asdict(strategy),  # type: ignore[call-overload]
             criterion=strategy.measure or criterion.name,
+            normalise="none" if strategy.measure else request.normalise,
             scopes=request.scopes,
             compensation=request.compensation,
             predicted=self.predict(mask, budget),

@@ -49,7 +49,7 @@ def test_after_a_stop_an_edit_and_an_undo_no_other_mask_s_figures_show(monkeypat
     shared = SimpleNamespace(
         request_model=lambda name: SimpleNamespace(model=model),
         evaluator=SimpleNamespace(latest=lambda owner: newest),
-        evaluate=lambda session, model, data, mask: job(mask),
+        evaluate=lambda session, model, data, mask, method: job(mask),
     )
     kept: dict[str, Any] = {"evaluation_stopped": job(mask).fingerprint}
     monkeypatch.setattr(live, "store", lambda: shared)

@@ -177,7 +177,8 @@ def test_the_sliders_set_the_mask_and_follow_it(pages: Pages) -> None:
 
 def test_a_sentence_is_answered_when_the_model_is_there(pages: Pages) -> None:
     script = fine(pages.open("prune", mask=EVERY.to_code()))
-    fine(script.text_input[0].set_value("A delight.").run())
+    (field,) = [field for field in script.text_input if field.label == "Your own sentence"]
+    fine(field.set_value("A delight.").run())
     assert "The answer comes when the model is there." in words(script)
     pages.load()
     fine(script.run())

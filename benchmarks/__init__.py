@@ -1,0 +1,1 @@
+"""Benchmarks: scripts that print what Headroom reaches, beside another program in the same run. See README.md."""

@@ -1,0 +1,45 @@
+"""The page that measures many plans: start, watch, pick a point with the mouse, open it in Prune."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from axe_playwright_python.sync_playwright import Axe
+from playwright.sync_api import expect
+
+from tests.e2e.driver import MEASURE_MS, Dashboard
+
+pytestmark = pytest.mark.e2e
+
+POINT = """(figure, i) => {
+    const { xaxis, yaxis } = figure._fullLayout, { x, y } = figure.getBoundingClientRect();
+    const plans = figure.data.find(trace => trace.customdata?.length);
+    return [x + xaxis._offset + xaxis.d2p(plans.x[i]), y + yaxis._offset + yaxis.d2p(plans.y[i])];
+}"""
+
+
+def test_a_point_that_was_measured_opens_in_prune(
+    visit: Callable[..., Dashboard], small_reviews: Path, bert_folder: Path
+) -> None:
+    dashboard = visit(f"/tradeoff?model={bert_folder}&data={small_reviews}")
+    page = dashboard.ready().page
+    expect(page.get_by_text("Nothing has been measured yet")).to_be_visible()
+    dashboard.press("Start the sweep")
+    expect(dashboard.button("Download the table")).to_be_visible(timeout=MEASURE_MS)
+    dashboard.settled().figure.wait_for()
+    expect(page.get_by_text("Click a point of the chart")).to_be_visible()
+    assert Axe().run(page).response["violations"] == []
+    dashboard.figure.scroll_into_view_if_needed()
+    page.wait_for_timeout(500)  # the picture rests
+    page.mouse.click(*dashboard.figure.evaluate(POINT, 2))
+    removed = page.get_by_text(re.compile(r"^Removes \d+ heads?:"))
+    expect(removed).to_be_visible()
+    count = re.findall(r"\d+", removed.inner_text())[0]
+    dashboard.press("Open in Prune")
+    expect(page.get_by_role("heading", name="Prune", level=1)).to_be_visible()
+    expect(page.get_by_text(re.compile(rf"^Removed {count} of \d+ heads"))).to_be_visible()
+    page.go_back()
+    expect(dashboard.button("Download the table")).to_be_visible()

@@ -1,0 +1,227 @@
+"""Ensembles: several masks of one model answer together."""
+
+from __future__ import annotations
+
+import html
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+import streamlit as st
+
+from pruning.ensemble import COMBINATIONS, Combination
+from pruning.importance import criteria, get_criterion
+from pruning.masks import Mask
+from pruning.scopes import mask_of, unit_ids
+from ui import state
+from ui import theme as look
+from ui.figures import change_text, value_text
+from ui.jobs import Job
+from ui.recoveries import result_key, submit_again
+from ui.sparsity import table
+from ui.store import session_id, store
+from ui.theme import Theme, plain
+from ui.waiting import wait_for
+
+if TYPE_CHECKING:
+    from pruning.ensemble import EnsembleEvaluation
+    from pruning.evaluation import Comparison
+    from pruning.models import LoadedModel
+    from pruning.tasks import Examples
+
+PRESENT, SEEDS = "present", 5
+DRAWN = ("random", "reversed")  # not among the criteria: random masks have seeds here, and nobody wants the worst heads
+HOW: dict[Combination, str] = {"probabilities": "Mean probability", "logits": "Mean logits", "vote": "Vote"}
+
+
+@dataclass(frozen=True, eq=False)
+class Fused:
+    """An ensemble that was measured.
+
+    Attributes:
+        names: Of the members.
+        best: Position of the member with the highest accuracy.
+        change: From that member to the ensemble.
+    """
+
+    names: tuple[str, ...]
+    evaluated: EnsembleEvaluation
+    best: int
+    change: Comparison
+
+
+def ensemble_view(model: LoadedModel, theme: Theme) -> None:
+    """What the members are, the button, and what was measured."""
+    from pruning.tasks import task_of
+    from pruning.tasks.classification import Classification
+
+    task = task_of(model)
+    if not isinstance(task, Classification):
+        st.info(
+            plain(
+                f"Ensembles are for classification: their members vote on a class. The task of {model.spec.name} is "
+                f"{task.label.lower()}. Pick a classifier in the sidebar."
+            )
+        )
+        return
+    st.markdown(
+        "Several masks of one model answer together. That takes as long as all members one after the other: it may "
+        "gain accuracy, never speed."
+    )
+    chosen, count, how = settings_form(model)
+    st.caption(f"Combined by {COMBINATIONS[how]}.")
+    if len(chosen) < 2:
+        st.info("Pick at least two members.")
+        return
+    session = state.current()
+    present = session.mask if PRESENT in chosen else Mask()
+    key = result_key("ensemble", model, session.data, chosen, count, how, present)
+    found: Fused | None = store().recoveries.results.get(key)
+    if found is not None:
+        draw(found)
+        return
+    job = store().scorer.latest((session_id(), "ensemble"))
+    asked = (session_id(), model, session.data, chosen, count, how, present)
+    wait_for(job, key, "Measure the ensemble", lambda: measure(*asked), store().scorer)
+
+
+def settings_form(model: LoadedModel) -> tuple[tuple[str, ...], int, Combination]:
+    """Members, how many heads each has lost, and how their answers are combined."""
+    heads, mask = sum(model.anatomy.heads_per_site), state.current().mask
+    options = recipes(mask)
+    st.session_state["ensemble_members"] = [  # the present mask may have gone since
+        name for name in st.session_state.get("ensemble_members", default_recipes(mask)) if name in options
+    ]
+    chosen = st.multiselect(
+        "Members", options, key="ensemble_members", format_func=lambda name: recipe_label(name, mask),
+        persist_state="session",
+    )  # fmt: skip
+    left, right = st.columns(2, gap="medium")
+    count = left.slider(
+        f"Heads removed from each, of {heads}", 1, heads - 1, heads // 2, key=f"ensemble_count_{heads}",
+        persist_state="session", help="The present mask stays as it is.",
+    )  # fmt: skip
+    how = right.segmented_control(
+        "Combined by", list(COMBINATIONS), default=next(iter(COMBINATIONS)), key="ensemble_how", required=True,
+        format_func=HOW.__getitem__, persist_state="session",
+    )  # fmt: skip
+    return tuple(chosen), int(count), how or next(iter(COMBINATIONS))
+
+
+def recipes(mask: Mask) -> list[str]:
+    """The ways to make a member: the present mask, the lowest by a quick criterion, and random masks by seed."""
+    quick = [n for n, c in criteria().items() if c.quick and "heads" in c.scopes and n not in DRAWN]
+    return [*([PRESENT] if mask else []), *quick, *(f"random {seed}" for seed in range(SEEDS))]
+
+
+def default_recipes(mask: Mask) -> list[str]:
+    """The first three: masks that somebody would use, and not by lot.
+
+    >>> default_recipes(Mask.parse_heads("0:1"))[:2]
+    ['present', 'gradient']
+    """
+    return recipes(mask)[:3]
+
+
+def recipe_label(name: str, mask: Mask) -> str:
+    """
+    >>> recipe_label("random 3", Mask()), recipe_label("present", Mask.parse_heads("0:1,0:2"))
+    ('Random heads, seed 3', 'The present mask (2 heads)')
+    """
+    if name == PRESENT:
+        return f"The present mask ({len(mask.heads):,} heads)"
+    if name.startswith("random "):
+        return f"Random heads, seed {name.split()[1]}"
+    return f"Lowest by {get_criterion(name).label}"
+
+
+# Measuring -------------------------------------------------------------------------------------------------------
+
+
+def measure(
+    session: str, model: LoadedModel, data: str, chosen: tuple[str, ...], count: int, how: Combination, present: Mask
+) -> Job:
+    """Queue the scoring that the members need, and the ensemble."""
+    recoveries = store().recoveries
+    key = result_key("ensemble", model, data, chosen, count, how, present)
+
+    def work(job: Job) -> None:
+        from pruning.ensemble import evaluate_ensemble
+        from pruning.evaluation import compare
+
+        def measuring(done: int, total: int) -> None:
+            job.report(done, total, f"Measuring {len(chosen)} members")
+
+        job.report(0, 1, "Reading the rows")
+        rows = recoveries.rows(model, data)
+        masks = [present if name == PRESENT else member(job, model, data, name, count, rows.train) for name in chosen]
+        found = evaluate_ensemble(model, masks, rows.measure, how=how, on_progress=measuring)
+        best = int(np.argmax([one.metrics["accuracy"].value for one in found.members]))
+        names = tuple(recipe_label(name, present) for name in chosen)
+        recoveries.results.put(key, Fused(names, found, best, compare(found.members[best], found.combined)))
+
+    return submit_again(store().scorer, Job((session, "ensemble"), key, work))
+
+
+def member(job: Job, model: LoadedModel, data: str, name: str, count: int, rows: Examples) -> Mask:
+    """The mask of a recipe: importance that is known already is not measured again."""
+    if name.startswith("random "):
+        return random_mask(model, int(name.split()[1]), count)
+    from pruning.importance.scoring import score
+
+    def scoring(done: int, total: int) -> None:
+        job.report(done, total, f"Scoring heads by {get_criterion(name).label}")
+
+    known = store().importance(model.spec.name, data, name)
+    return (known or score(model, name, rows, progress=scoring)).lowest(count)
+
+
+def random_mask(model: LoadedModel, seed: int, count: int) -> Mask:
+    """So many heads drawn by lot."""
+    units = list(unit_ids(model.anatomy, "heads"))
+    drawn = np.random.default_rng(seed).choice(len(units), count, replace=False)
+    return mask_of("heads", [units[i] for i in drawn])
+
+
+# Results ---------------------------------------------------------------------------------------------------------
+
+
+def draw(found: Fused) -> None:
+    """The finding, the table, and how far the members disagree."""
+    evaluated = found.evaluated
+    st.header(finding(found))
+    rows = [
+        [
+            html.escape(name.partition(" (")[0]),
+            str(len(one.mask.heads)),
+            value_text(one),
+            "best member" if i == found.best else "",
+        ]
+        for i, (name, one) in enumerate(zip(found.names, evaluated.members, strict=True))
+    ]
+    combined = [
+        "<b>Ensemble</b>",
+        "",
+        f"<b>{value_text(evaluated.combined)}</b>",
+        change_text(found.change, "accuracy"),
+    ]
+    table(["Model", "Heads removed", "Accuracy", "Paired difference to the best member"], [*rows, combined])
+    if evaluated.disagreement is not None:
+        st.markdown(
+            f"**Disagreement: {look.proportion(evaluated.disagreement)}** of the rows are answered right by one of two "
+            "members and wrong by the other, a mean over pairs. Members that err alike have little to give each other."
+        )
+    st.caption("The best member was picked on these very rows, which flatters it a little.")
+
+
+def finding(found: Fused) -> str:
+    """What fusion does here, in a sentence.
+
+    An interval that holds zero says that nothing is known.
+    """
+    difference = found.change.differences["accuracy"]
+    if difference.low > 0:
+        return "The ensemble is better than its best member"
+    if difference.high < 0:
+        return "The ensemble is worse than its best member"
+    return "The ensemble is not clearly different from its best member"

@@ -1,0 +1,64 @@
+"""A measured model as one large figure with its interval, n and paired difference: the same on every page part."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from ui import theme as look
+from ui.details import NAMES
+
+if TYPE_CHECKING:
+    from pruning.evaluation import Comparison, Evaluation
+
+
+def main_metric(evaluation: Evaluation) -> str:
+    """What a model is known by: a language model by its perplexity, every other by its accuracy."""
+    return "perplexity" if "perplexity" in evaluation.metrics else "accuracy"
+
+
+def value_text(evaluation: Evaluation, name: str | None = None) -> str:
+    """Value, interval and n.
+
+    Args:
+        name: Of the metric; the main one by default.
+    """
+    name = name or main_metric(evaluation)
+    if name == "accuracy":
+        return look.proportion(evaluation.metrics[name], evaluation.samples)
+    return look.measured(evaluation.metrics[name], count=evaluation.samples)
+
+
+def change_text(change: Comparison, name: str) -> str:
+    """A paired difference with its interval; of a perplexity that of the loss, which is its logarithm."""
+    if name == "accuracy":
+        return look.points(change.differences["accuracy"])
+    return look.difference(change.differences["loss"], "in loss")
+
+
+def metric_card(where: Any, label: str, evaluation: Evaluation, change: Comparison | None = None) -> None:
+    """Draw the figure; the difference is grey as long as its interval holds zero.
+
+    Args:
+        where: A column or container.
+        change: From another model to this one, on the same rows.
+    """
+    name = main_metric(evaluation)
+    value, _, interval = value_text(evaluation).partition(" (")
+    difference = change.differences["loss" if name == "perplexity" else name] if change else None
+    text = change_text(change, name).partition(" (") if change else None
+    unclear = difference is None or difference.low <= 0 <= difference.high
+    # Streamlit finds arrow and colour by the minus of ASCII.
+    where.metric(
+        label, value, delta=text[0].replace(look.MINUS, "-") if text else None,
+        delta_color="off" if unclear else "inverse" if name == "perplexity" else "normal",
+    )  # fmt: skip
+    unit = "" if name == "perplexity" else " points"
+    where.caption(
+        f"{NAMES[name]}, {interval.rstrip(')')}" + (f"  \nchange {text[2].rstrip(')')}{unit}" if text else "")
+    )
+
+
+def no_figure(where: Any, label: str, why: str) -> None:
+    """The same place where nothing is known."""
+    where.metric(label, look.NOT_MEASURED)
+    where.caption(look.plain(why))

@@ -1,0 +1,110 @@
+"""Taking the mask or the plan away as a file, with the command that cuts it, and bringing one back."""
+
+from __future__ import annotations
+
+import json
+import shlex
+from typing import TYPE_CHECKING
+
+import streamlit as st
+
+from pruning.errors import PruningError
+from pruning.masks import Mask
+from pruning.plan import Plan, is_plan
+from ui import state
+from ui.kept_plans import keep_plan, plan_for
+from ui.maps import calibration_data
+from ui.removed import misfit
+from ui.store import store
+from ui.theme import plain
+
+if TYPE_CHECKING:
+    from pruning.models import LoadedModel
+
+LARGEST_FILE = 16 << 20  # bytes: a plan names every neuron that goes
+
+
+def save_menu() -> None:
+    """A button that opens what can be saved and loaded."""
+    with st.popover("Save as…", icon=":material/save:"):
+        session = state.current()
+        if session.mask:
+            _downloads(session)
+        else:
+            st.markdown("Nothing is removed yet, so there is nothing to save.")
+        _upload()
+
+
+def _downloads(session: state.Session) -> None:
+    mask = json.dumps(session.mask.to_json())
+    st.download_button("Mask file", mask, "mask.json", "application/json", on_click="ignore", key="save_mask")
+    plan = plan_for(session)
+    if plan is not None:
+        text = json.dumps(plan.to_json(), ensure_ascii=False)
+        st.download_button("Plan file", text, "plan.json", "application/json", on_click="ignore", key="save_plan")
+    st.markdown("Cut it out for good, on the command line:")
+    st.code(command(session, plan), language="bash", wrap_lines=True)
+
+
+def command(session: state.Session, plan: Plan | None) -> str:
+    """The command line that cuts what is removed, with the replacement that the preview shows; a plan names its own."""
+    words = ["python", "-m", "pruning", "prune", session.model]
+    words += ["--mask", "mask.json"] if plan is None else ["--plan", "plan.json"]
+    if plan is None and session.compensation != "none":
+        words += ["--recover", session.compensation]
+    rows = calibration_data(session.data)
+    if session.compensation != "none" and rows != state.default_data(session.model):
+        words += ["--recover-data", rows]
+    return shlex.join([*words, "-o", "smaller"])
+
+
+# Bringing one back -----------------------------------------------------------------------------------------------
+
+
+def _upload() -> None:
+    key = f"load_{st.session_state.get('files_loaded', 0)}"
+    st.file_uploader("Load a mask or a plan", type="json", key=key, on_change=_load, args=(key,))
+    if problem := st.session_state.get("file_problem"):
+        st.error(plain(problem))
+
+
+def _load(key: str) -> None:
+    """Take what the file says; the field is empty again afterwards, so that the same file can be loaded twice."""
+    st.session_state.pop("file_problem", None)
+    file = st.session_state.get(key)
+    if file is None:
+        return
+    st.session_state["files_loaded"] = st.session_state.get("files_loaded", 0) + 1
+    try:
+        model = store().request_model(state.current().model).model
+        mask, plan, remarks = read_file(file.getvalue(), model)
+    except PruningError as error:
+        st.session_state["file_problem"] = f"{file.name}: {error}."
+        return
+    state.edit_mask(mask)
+    if plan is not None:
+        keep_plan(plan, model.fingerprint if model else plan.model)
+        state.update(compensation=plan.compensation)
+    if remarks:
+        st.session_state["notice"] = " ".join(f"{text[:1].upper()}{text[1:]}." for text in remarks)
+
+
+def read_file(content: bytes, model: LoadedModel | None) -> tuple[Mask, Plan | None, tuple[str, ...]]:
+    """The mask in a file, its plan where it is one, and what to know about using it with this model.
+
+    Raises:
+        PruningError: It is too large, no JSON, holds no mask, or does not fit the model.
+    """
+    if len(content) > LARGEST_FILE:
+        raise PruningError(f"the file has {len(content):,} bytes: masks and plans have no more than {LARGEST_FILE:,}")
+    try:
+        value = json.loads(content.decode("utf-8"))
+    except (ValueError, RecursionError) as error:
+        raise PruningError("this is no JSON file, and masks and plans are") from error
+    plan = Plan.from_json(value) if is_plan(value) else None
+    mask = plan.mask if plan is not None else Mask.from_json(value)
+    if model is None:
+        return mask, plan, ()
+    if problem := misfit(mask, model.anatomy.heads_per_site, model.anatomy):
+        raise PruningError(f"it does not fit this model: {problem}")
+    return mask, plan, plan.fit(model) if plan is not None else ()

@@ -1,0 +1,134 @@
+"""What a training gave: the three models side by side, its record, and the checkpoint to take away."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING
+
+import streamlit as st
+
+from pruning.masks import Mask
+from pruning.recovery.methods import get_method
+from ui import charts, state
+from ui import theme as look
+from ui.figures import change_text, main_metric, metric_card
+from ui.jobs import Job
+from ui.recovery_charts import describe_training, training_chart
+from ui.recovery_values import Trained, command
+from ui.store import session_id, store
+from ui.theme import Theme
+from ui.tradeoff_text import REPLACEMENTS
+from ui.waiting import wait_for
+
+if TYPE_CHECKING:
+    from pruning.models import LoadedModel
+
+REASONS = {
+    "epochs": "all epochs are done",
+    "minutes": "the time was up",
+    "patience": "the held-out loss had not fallen for several epochs",
+    "asked": "you stopped it",
+    "diverged": "the loss was no longer finite",
+}
+
+
+def other_result(model: LoadedModel) -> None:
+    """A result of another mask is named, not shown, and its mask can be had back."""
+    trained = store().recoveries.trained(session_id())
+    if trained is None or trained.source != model.fingerprint or trained.asked.mask == state.current().mask:
+        return
+    st.info(
+        f"There is a trained model of another mask ({mask_words(trained.asked.mask)}, "
+        f"{get_method(trained.asked.method).label.lower()}). Its figures are not those of the present mask."
+    )
+    st.button("Restore that mask", on_click=_restore, args=(trained,))
+
+
+def _restore(trained: Trained) -> None:
+    state.update(history=state.current().history.edit(trained.asked.mask), compensation=trained.asked.compensation)
+
+
+def mask_words(mask: Mask) -> str:
+    """
+    >>> mask_words(Mask.parse_heads("0:1,0:2"))
+    '2 heads'
+    """
+    parts = [(len(mask.heads), "head"), (len(mask.neurons), "neuron"), (len(mask.layers), "layer")]
+    return ", ".join(f"{count:,} {name}{'' if count == 1 else 's'}" for count, name in parts if count)
+
+
+def draw_result(model: LoadedModel, trained: Trained, theme: Theme) -> None:
+    """The three models side by side, the record of the training, and the checkpoint."""
+    session, recovered = state.current(), trained.recovered
+    st.header("Recovered")
+    if session.replacement != trained.asked.compensation:
+        st.caption(f"Trained with {REPLACEMENTS[trained.asked.compensation].lower()} in place of what was cut.")
+    outcome = store().recoveries.outcome(trained, session.data)
+    if outcome is None:
+        _measure(model, trained)
+    else:
+        columns = st.columns(3)
+        metric_card(columns[0], "Unpruned", outcome.whole.evaluation)
+        metric_card(columns[1], "Pruned", outcome.pruned.evaluation, outcome.pruned.change)
+        metric_card(columns[2], "Recovered", outcome.recovered.evaluation, outcome.recovered.change)
+        gain = change_text(outcome.gained, main_metric(outcome.whole.evaluation))
+        st.markdown(f"**Training changed the pruned model by {gain}**, paired on the same rows.")
+    before, after = model.anatomy.parameters, recovered.pruned.parameters
+    st.caption(f"{look.parameters(after)} instead of {look.parameters(before)}. {training_words(trained)}")
+    figure = training_chart(recovered.history, subtitle="after each epoch; the ringed state is kept", theme=theme)
+    alt = describe_training(recovered.history)
+    st.plotly_chart(figure, theme=None, config=charts.CONFIG, key="training_done", alt=alt)
+    take_away(model, trained)
+
+
+def _measure(model: LoadedModel, trained: Trained) -> None:
+    """Measured without being asked, until somebody stops it."""
+    recoveries, data = store().recoveries, state.current().data
+    wanted, job = recoveries.outcome_key(trained, data), store().evaluator.latest((session_id(), "measure recovered"))
+
+    def ask() -> Job:
+        return recoveries.measure(session_id(), model, data, trained)
+
+    if job is None or job.fingerprint != wanted:
+        job = ask()
+    wait_for(job, wanted, "Measure all three models", ask, store().evaluator)
+
+
+def training_words(trained: Trained) -> str:
+    """How it was trained and why it ended."""
+    found, asked = trained.recovered, trained.asked
+    rows, held = found.rows
+    kept = f"the state after step {found.best.step:,} was kept" if found.best.step else "training helped nothing, so "
+    kept += "" if found.best.step else "the model is as it was cut"
+    return (
+        f"{get_method(asked.method).label} on {rows:,} rows, {held:,} held out: {found.steps:,} steps in "
+        f"{look.number(found.seconds)} s, ended because {REASONS[found.reason]}; {kept}."
+    )
+
+
+def take_away(model: LoadedModel, trained: Trained) -> None:
+    """The checkpoint as a zip file, made when asked, and the command that does the same."""
+    archive, recoveries = store().recoveries.archive(trained), store().recoveries
+    with st.container(horizontal=True, vertical_alignment="center"):
+        if archive is None:
+            job, key = recoveries.trainer.latest((session_id(), "pack")), ("pack", trained.smaller.fingerprint)
+            data = state.current().data
+
+            def pack() -> None:
+                recoveries.pack(session_id(), model, data, trained)
+
+            wait_for(job, (*key, data), "Make the checkpoint", pack, recoveries.trainer)
+        else:
+            size = f"{archive.path.stat().st_size / 1e6:,.0f} MB"
+            st.download_button(
+                f"Download the checkpoint ({size})", lambda: archive.path.open("rb"), "smaller.zip", "application/zip",
+                on_click="ignore", type="primary",
+            )  # fmt: skip
+        mask = json.dumps(trained.asked.mask.to_json())
+        st.download_button("mask.json", mask, "mask.json", "application/json", on_click="ignore", key="recover_mask")
+        with st.popover("The same on the command line"):
+            st.code(command(model.spec.name, trained.data, trained.asked), language="bash", wrap_lines=True)
+            st.caption("It trains with the method's own settings; the advanced ones are for Python.")
+    if archive is not None:
+        difference = look.number(archive.reload_difference)
+        st.caption(f"Written, reloaded with plain transformers and compared: largest difference {difference}.")

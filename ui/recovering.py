@@ -1,0 +1,224 @@
+"""Recovering the pruned model: what it gives without training, the training, and the result to take away."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING, Any
+
+import streamlit as st
+
+from pruning.errors import PruningError
+from pruning.importance import get_criterion
+from pruning.plan import COMPENSATIONS
+from pruning.recovery.methods import get_method, recovery_methods
+from pruning.recovery.settings import Training
+from ui import charts, state
+from ui.controls import mirror_key, on_move
+from ui.figures import main_metric, metric_card, no_figure
+from ui.importance import known_importance, scoring_state
+from ui.jobs import Job
+from ui.maps import Scoring, calibration_data
+from ui.recovered import draw_result, mask_words, other_result
+from ui.recovery_charts import describe_training, training_chart
+from ui.recovery_values import Asked, TrainingJob
+from ui.sidebar import REFRESH_SECONDS
+from ui.store import session_id, store
+from ui.sweeping import about
+from ui.theme import Theme, plain
+from ui.tradeoff_text import REPLACEMENTS
+from ui.training_form import advanced_form
+from ui.waiting import wait_for
+
+if TYPE_CHECKING:
+    from pruning.models import LoadedModel
+
+ABOUT = {
+    "none": "What is cut is gone.",
+    "mean": "Its mean output, folded into the biases.",
+    "reconstruct": "Projections fitted again by least squares.",
+}
+EXAMPLE, EXAMPLE_SHARE = "gradient", 2 / 3  # criterion and share of the heads: half of them can go for nothing
+TRAINING = {name: method for name, method in recovery_methods().items() if method.trains}
+
+
+def recover_view(model: LoadedModel, theme: Theme) -> None:
+    """Draw the whole part: without training, with training, and the result."""
+    if not state.current().mask:
+        nothing_removed(model)
+        other_result(model)
+        return
+    without_training(model)
+    with_training(model, theme)
+
+
+# An empty mask ---------------------------------------------------------------------------------------------------
+
+
+def nothing_removed(model: LoadedModel) -> None:
+    """What to do first, with the button there."""
+    heads = sum(model.anatomy.heads_per_site)
+    count = round(EXAMPLE_SHARE * heads)
+    st.info("Nothing is removed yet, so there is nothing to recover. Remove heads on Prune, or take an example.")
+    importance = known_importance(Scoring(EXAMPLE))
+    if importance is None:
+        scoring_state(Scoring(EXAMPLE))
+    with st.container(horizontal=True):
+        if importance is not None:
+            st.button(
+                f"Take {count} of {heads} heads of lowest {get_criterion(EXAMPLE).label.lower()}",
+                type="primary", on_click=state.edit_mask, args=(importance.lowest(count),),
+            )  # fmt: skip
+        if st.button("Open Prune"):
+            st.switch_page("pages/prune.py")
+
+
+# Without training ------------------------------------------------------------------------------------------------
+
+
+def without_training(model: LoadedModel) -> None:
+    """The three replacements side by side."""
+    session = state.current()
+    st.header("Without training")
+    found = store().recoveries.compared(model, session.data, session.mask)
+    columns = st.columns(len(COMPENSATIONS))
+    for column, method in zip(columns, COMPENSATIONS, strict=True):
+        label = f"{REPLACEMENTS[method]} in place"
+        if found is None or method in found.refused:
+            no_figure(column, label, found.refused[method] if found else ABOUT[method])
+        else:
+            measured = found.found[method]
+            metric_card(column, label, measured.evaluation, measured.change)
+            column.caption(ABOUT[method])
+    if found is not None:
+        name = main_metric(found.whole.evaluation)
+        st.caption(f"Changes are against the unpruned model on the same rows, paired ({name}, 95% intervals).")
+        return
+    job = store().evaluator.latest((session_id(), "compare replacements"))
+    label = "Measure all three"
+    wait_for(job, _compare_key(model), label, lambda: _compare(model), store().evaluator, primary=False)
+
+
+def _compare(model: LoadedModel) -> None:
+    session = state.current()
+    store().recoveries.compare(session_id(), model, session.data, session.mask)
+
+
+def _compare_key(model: LoadedModel) -> object:
+    session = state.current()
+    return store().recoveries.compare_key(model, session.data, session.mask)
+
+
+# With training ---------------------------------------------------------------------------------------------------
+
+
+def with_training(model: LoadedModel, theme: Theme) -> None:
+    """The form, the training as it runs, and the result."""
+    st.header("With training")
+    job = store().recoveries.trainer.latest((session_id(), "train"))
+    if isinstance(job, TrainingJob) and job.active:
+        st.fragment(_follow_training, run_every=2 * REFRESH_SECONDS)(job, theme)
+        return
+    settings_form(model)
+    if job is not None and job.state == "failed" and job.fingerprint[1] == model.fingerprint:
+        st.error(plain(f"Training has failed: {job.error}. Change the settings above, or pick other data."))
+    trained = store().recoveries.trained(session_id())
+    if trained is None or trained.source != model.fingerprint:
+        return
+    if trained.asked.mask != state.current().mask:
+        other_result(model)
+        return
+    draw_result(model, trained, theme)
+
+
+def settings_form(model: LoadedModel) -> None:
+    """Method, start and time; the rest behind a fold; what it is trained on; the button."""
+    session = state.current()
+    left, middle, right = st.columns(3, gap="medium")
+    with left:
+        name = st.selectbox(
+            "Method", list(TRAINING), key="train_method", format_func=lambda name: TRAINING[name].label,
+            index=len(TRAINING) - 1, persist_state="session",
+        )  # fmt: skip
+        st.caption(get_method(name).about)
+    with middle:
+        _start_choice(session.compensation)
+    with right:
+        minutes = st.slider(
+            "Minutes at most", 1, 10, 2, key="train_minutes", persist_state="session",
+            help="Training stops then and keeps the state with the lowest held-out loss.",
+        )  # fmt: skip
+    with st.expander("Advanced"):
+        try:
+            settings = advanced_form(TRAINING[name], minutes)
+        except PruningError as error:
+            settings = None
+            st.error(plain(f"{error}."))
+    if settings is not None:
+        st.caption(rows_text(model, settings))
+    asked = Asked(session.mask, session.replacement, name, settings) if settings else None
+    st.button("Start training", type="primary", disabled=asked is None, on_click=_train, args=(model, asked))
+
+
+def _start_choice(shown: str) -> None:
+    """The replacement that training begins with: the one of the session, so Prune shows the same model."""
+    key = mirror_key("recover_start", shown)
+
+    def choose(method: Any) -> str:
+        state.update(compensation=method)
+        return method
+
+    st.segmented_control(
+        "In place of what is cut", COMPENSATIONS, default=shown, key=key, required=True,
+        format_func=REPLACEMENTS.__getitem__, on_change=on_move("recover_start", key, choose),
+        help="Training begins with the model that has this in place. Prune shows the same choice.",
+    )  # fmt: skip
+
+
+def rows_text(model: LoadedModel, settings: Training) -> str:
+    """What is trained on, and what is held out; unknown until the rows have been read."""
+    data = state.current().data
+    source, share = plain(state.data_label(calibration_data(data))), f"{settings.held_out:.0%}"
+    known = store().recoveries.known_rows(model, data)
+    if known is None:
+        return f"Trains on the calibration rows of {source}; {share} of them are held out for stopping early."
+    count = len(known.train)
+    held = max(1, round(settings.held_out * count)) if settings.held_out else 0
+    text = f"Trains on {count - held:,} calibration rows of {source} and holds out {held:,} for stopping early."
+    if known.divided:
+        text += " The data has no split, so every other row trains or measures; replacements were made from all rows."
+    return f"{text} The {len(known.measure):,} rows that measure play no part."
+
+
+def _train(model: LoadedModel, asked: Asked) -> None:
+    store().recoveries.train(session_id(), model, state.current().data, asked)
+
+
+def _follow_training(job: TrainingJob, theme: Theme) -> None:
+    """The chart as it grows, the time that is left, and both ways to end."""
+    state.note_url()
+    if not job.active:
+        st.rerun()
+    place = store().recoveries.trainer.place(job)
+    asked: Asked = job.fingerprint[-1]
+    what = f"{get_method(asked.method).label}, {mask_words(asked.mask)} removed"
+    left = None if job.seconds_left is None else min(job.seconds_left, *_until_limit(job, asked.settings.minutes))
+    how_long = f", at most {about(left)} left" if left is not None else ""
+    step = f"{job.step}: step {job.done:,} of {job.total:,}" if job.partial is not None else job.step or "Starting"
+    text = f"Waiting: {place} before this" if place else f"{what}. {step}{how_long}"
+    st.progress(min(1.0, job.done / max(1, job.total)), text=plain(text))
+    with st.container(horizontal=True):
+        stopping = job.stop.is_set()
+        label = "Stopping …" if stopping else "Stop and keep the best"
+        st.button(label, on_click=job.stop.set, disabled=stopping or job.partial is None, type="primary")
+        st.button("Cancel", key="cancel_train", on_click=job.cancel)
+    with st.container(height=330, border=False):
+        if job.partial:
+            figure = training_chart(job.partial, subtitle="after each epoch; the ringed state is kept", theme=theme)
+            st.plotly_chart(
+                figure, theme=None, config=charts.CONFIG, key="training_live", alt=describe_training(job.partial)
+            )
+
+
+def _until_limit(job: Job, minutes: float | None) -> list[float]:
+    """Seconds until the time is up, where there is a limit."""
+    return [max(0.0, 60 * minutes - (time.monotonic() - job.started))] if minutes and job.started else []
