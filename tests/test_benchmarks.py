@@ -47,7 +47,7 @@ def row(method: str, sparsity: float, accuracy: float, **more: Any) -> common.Ro
 def test_every_criterion_and_strategy_is_there() -> None:
     found = {common.name_of(request) for request in head_pruning.methods(list(criteria()), list(strategies()))}
     assert {f"{name} one-shot" for name in criteria()} <= found
-    assert {"fisher iterative", "fisher iterative replacement=mean", "greedy", "fisher"} <= found
+    assert {"gradient iterative", "gradient iterative replacement=mean", "greedy", "fisher"} <= found
     assert len(found) == len(criteria()) + len(strategies())  # one-shot is the criteria's; iterative is there twice
 
 

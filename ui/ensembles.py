@@ -202,7 +202,7 @@ def draw(found: Fused) -> None:
     combined = [
         "<b>Ensemble</b>",
         "",
-        f"<b>{value_text(evaluated.combined)}</b>",
+        value_text(evaluated.combined),
         change_text(found.change, "accuracy"),
     ]
     table(["Model", "Heads removed", "Accuracy", "Paired difference to the best member"], [*rows, combined])

@@ -20,7 +20,7 @@ from pruning.search.base import (
 )
 from pruning.search.budget import KINDS, Budget, BudgetError, Gauge, PlanError
 
-DEFAULT_CRITERION = "fisher"
+DEFAULT_CRITERION = "gradient"
 DEFAULT_NORMALISE = "none"
 DEFAULT_STRATEGY = "iterative"
 
