@@ -398,7 +398,7 @@ def test_a_threshold_removes_what_is_below_it(criterion: str) -> None:
 
 @pytest.mark.parametrize("threshold", [-1.0, 1e9])
 def test_a_threshold_that_removes_all_or_nothing_is_refused(threshold: float) -> None:
-    with pytest.raises(PlanError, match="values of fisher are"):
+    with pytest.raises(PlanError, match="values of gradient are"):
         plan_below(model_of("bert"), examples_of("bert"), threshold)
 
 

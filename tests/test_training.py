@@ -402,10 +402,12 @@ def test_a_training_that_diverges_says_so() -> None:
 
 
 def test_the_registry() -> None:
-    assert list(recovery_methods())[:3] == ["finetune", "lora", "distill"]
+    assert list(recovery_methods()) == ["mean", "reconstruct", "finetune", "lora", "distill"]
     assert all(method.label and method.about.endswith(".") for method in recovery_methods().values())
     assert all((method.settings is not None) == method.trains for method in recovery_methods().values())
-    with pytest.raises(PruningError, match="no recovery method 'hope'; there are finetune, lora, distill"):
+    with pytest.raises(
+        PruningError, match="no recovery method 'hope'; there are mean, reconstruct"
+    ):
         get_method("hope")
     with pytest.raises(ValueError, match="registered already"):
         register_method(RecoveryMethod("lora", "", "", needs_data=True, trains=True))
@@ -434,7 +436,7 @@ def test_prune_recovers(
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["--recover", "lora"], "name the rows to train on"),
+        (["--recover", "lora"], "name the rows to recover with"),
         (["--recover", "lora", "--recover-data", "{data}", "--data", "{data}"], "hold the same rows"),
         (["--recover-minutes", "3"], "--recover-minutes needs --recover"),
         (["--recover", "hope"], "is not one of"),

@@ -51,7 +51,7 @@ def begin(title: str, lead: str) -> Page:
         st.rerun()
     state.current()
     state.sync_url(title)
-    style()
+    style(theme())
     sidebar()
     st.title(title)
     st.markdown(lead)

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import streamlit as st
 
-from ui.theme import tokens
+from ui.theme import Theme, tokens
 
 LIGHT, DARK = tokens("light"), tokens("dark")
 RULES = f"""<style>
 [data-testid^="stBaseButton-primary"] {{ color: light-dark(#FFFFFF, {DARK.ground}); }}
+[data-testid="stMultiSelect"] [data-baseweb="tag"], [data-testid="stMultiSelect"] [data-baseweb="tag"] svg {{
+  color: light-dark(#FFFFFF, {DARK.ground}); }}
 [data-testid="stCaptionContainer"] {{ opacity: 1; color: light-dark({LIGHT.secondary}, {DARK.secondary}); }}
 [data-testid="stMetricValue"], .headroom-figures {{ font-variant-numeric: tabular-nums; }}
 .stMainBlockContainer {{ padding-top: 3rem; padding-bottom: 3rem; }}
@@ -26,6 +28,10 @@ RULES = f"""<style>
 </style>"""
 
 
-def style() -> None:
+# Popovers hang outside the app's element, which says whether the page is dark.
+POPOVERS = '<style>[data-baseweb="popover"] {{ color-scheme: {theme}; }}</style>'
+
+
+def style(theme: Theme) -> None:
     """Add the rules to the page."""
-    st.html(RULES)
+    st.html(RULES + POPOVERS.format(theme=theme))

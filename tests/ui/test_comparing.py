@@ -18,10 +18,22 @@ from tests.ui.conftest import Pages
 from tests.ui.test_pages import fine, link_of, press, words
 from ui import maps as shared_maps
 from ui.agreeing import agreements, extremes
-from ui.store import kept_maps, store
+from ui.store import kept_maps as all_kept_maps
+from ui.store import store
 
 QUICK = [name for name, criterion in criteria().items() if criterion.quick]
+KEPT = ("gradient", "ablation", "entropy", "magnitude", "random", "reversed")
 SECTIONS = ("Criteria side by side", "Do they agree?", "How sure is it?")
+
+
+def kept_maps() -> dict[str, ImportanceMap]:
+    """Some of the maps that are kept, so that there is something left to score."""
+    return {name: found for name, found in all_kept_maps().items() if name in KEPT}
+
+
+@pytest.fixture(autouse=True)
+def few_are_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("ui.store.kept_maps", kept_maps)
 
 
 @pytest.fixture
