@@ -405,9 +405,7 @@ def test_the_registry() -> None:
     assert list(recovery_methods()) == ["mean", "reconstruct", "finetune", "lora", "distill"]
     assert all(method.label and method.about.endswith(".") for method in recovery_methods().values())
     assert all((method.settings is not None) == method.trains for method in recovery_methods().values())
-    with pytest.raises(
-        PruningError, match="no recovery method 'hope'; there are mean, reconstruct"
-    ):
+    with pytest.raises(PruningError, match="no recovery method 'hope'; there are mean, reconstruct"):
         get_method("hope")
     with pytest.raises(ValueError, match="registered already"):
         register_method(RecoveryMethod("lora", "", "", needs_data=True, trains=True))
