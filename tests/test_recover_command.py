@@ -75,3 +75,28 @@ def test_what_does_not_go_together_is_said(
     assert code == 2
     assert message in error
     assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("method", ["mean", "reconstruct"])
+def test_the_preview_of_a_plan_is_what_its_checkpoint_gives(
+    method: str, rows: str, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    measured = tmp_path / "measured.csv"
+    measured.write_text("text,label\nnever dull,1\na waste of a good cast,0\nsuch a delight,1\n")
+    plan, out, data = str(tmp_path / "plan.json"), str(tmp_path / "out"), ["--recover-data", rows]
+    arguments = ["plan", "demo", "--data", rows, "--criterion", "magnitude", "--strategy", "one-shot"]
+    code, value = run([*arguments, "--budget", "heads=0.5", "--compensate", method, "-o", plan], capsys, monkeypatch)
+    assert code == 0, value
+    arguments = ["evaluate", "demo", "--data", str(measured), "--mask", plan]
+    code, masked = run([*arguments, *data], capsys, monkeypatch)
+    assert code == 0, masked
+    assert masked["compensation"] == method
+    code, plain = run([*arguments, "--recover", "none"], capsys, monkeypatch)
+    assert code == 0, plain
+    assert plain["compensation"] == "none"
+    assert abs(plain["loss"] - masked["loss"]) > 1e-4
+    code, value = run(["prune", "demo", "--plan", plan, "-o", out, *data], capsys, monkeypatch)
+    assert code == 0, value
+    code, cut = run(["evaluate", out, "--data", str(measured), "--trust-remote-code"], capsys, monkeypatch)
+    assert code == 0, cut
+    assert abs(cut["loss"] - masked["loss"]) <= 1e-5

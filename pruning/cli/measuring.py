@@ -7,6 +7,8 @@ from typing import Any
 import click
 
 from pruning.cli.options import Progress, data_options, load_examples, model_options, read_groups, read_mask, write
+from pruning.cli.planning import read_plan
+from pruning.cli.recovering import preview, preview_options
 from pruning.importance import ImportanceMap, get_criterion
 from pruning.importance.normalising import NORMALISATIONS, get_normalisation, normalise
 from pruning.scopes import SCOPES, parts_of
@@ -98,13 +100,15 @@ def _score_lines(maps: dict[str, ImportanceMap], value: dict[str, Any]) -> list[
 @click.option("--mask", "mask_file", metavar="FILE", help="A mask or a plan: what is removed.")
 @click.option("--heads", "heads", metavar='"S:H,…"', help='Heads to remove, as site:head, like "0:3,2:5" or "1:0-3".')
 @click.option("--groups", metavar='"S:G,…"', help="Key-value groups to remove with all their heads, as site:group.")
+@preview_options
 def evaluate(json_file: str | None, seed: int, batch_size: int, **options: Any) -> None:
     """Measure MODEL on DATA, with all its heads or without some."""
     from pruning.evaluation import evaluate as evaluate_mask
 
-    mask = read_mask(options)
+    mask, plan = read_mask(options), read_plan(options["mask_file"])
     model, task, examples = load_examples(options)
     mask = (mask | read_groups(options, model)).check(model.anatomy)
+    compensation = preview(model, mask, plan, options)
     with Progress("evaluating") as progress:
         found = evaluate_mask(
             model,
@@ -114,6 +118,7 @@ def evaluate(json_file: str | None, seed: int, batch_size: int, **options: Any) 
             batch_size=batch_size,
             seed=seed,
             on_progress=progress,
+            compensation=compensation,
         )
     lines = [
         f"{name:18} {e.value:8.4f}   (95% interval {e.low:.4f} to {e.high:.4f})" for name, e in found.metrics.items()
@@ -121,4 +126,5 @@ def evaluate(json_file: str | None, seed: int, batch_size: int, **options: Any) 
     parts = {"heads": mask.heads, "neurons": mask.neurons, "layers": mask.layers}
     removed = ", ".join(f"{len(units):,} {name}" for name, units in parts.items() if units) or "nothing"
     lines.append(f"n = {found.samples:,} · removed: {removed} · {found.seconds:.1f} s")
-    write(found.to_json(), lines, json_file)
+    lines += [compensation.words] if compensation else []
+    write({**found.to_json(), "compensation": compensation.method if compensation else "none"}, lines, json_file)

@@ -59,6 +59,29 @@ class Recovery:
     data: DataSpec | None
 
 
+def preview_options(command: Callable) -> Callable:
+    """``--recover`` for a mask: what is exact without cutting, that is, without training."""
+    names = ["none", *(name for name, method in recovery_methods().items() if not method.trains)]
+    for option in (
+        click.option("--recover-data", metavar="DATA", help="What to recover with; the model's own calibration rows."),
+        click.option("--recover", type=click.Choice(names), help="What stands in for what is removed; a plan says it."),
+    ):
+        command = option(command)
+    return command
+
+
+def preview(model: LoadedModel, mask: Mask, plan: Plan | None, options: dict[str, Any]) -> Compensation | None:
+    """The compensation that the options or the plan ask for.
+
+    Raises:
+        DataError: It needs rows, and none are named, or they are those that are measured.
+    """
+    method = options["recover"] or (plan.compensation if plan else "none")
+    if method == "none":
+        return None
+    return compensated(model, mask, recovery_rows(model, recovery_data(options), options), method)
+
+
 def read_recovery(options: dict[str, Any], plan: Plan | None) -> Recovery:
     """How to recover, by the options and the plan.
 
@@ -77,10 +100,15 @@ def read_recovery(options: dict[str, Any], plan: Plan | None) -> Recovery:
     needed = bool(training) or compensation != "none"
     if options["recover_data"] and not needed:
         raise click.UsageError(f"--recover-data needs --recover {'|'.join(recovery_methods())}")
-    return Recovery(compensation, training[0] if training else None, _data(options) if needed else None)
+    return Recovery(compensation, training[0] if training else None, recovery_data(options) if needed else None)
 
 
-def _data(options: dict[str, Any]) -> DataSpec:
+def recovery_data(options: dict[str, Any]) -> DataSpec:
+    """The calibration rows that are named, or the built-in model's own.
+
+    Raises:
+        DataError: No data is named, and the model has none of its own.
+    """
     own = BUILT_IN.get(options["model"])
     name = options["recover_data"] or (own.data if own else "")
     if not name:
