@@ -100,3 +100,12 @@ def test_the_preview_of_a_plan_is_what_its_checkpoint_gives(
     code, cut = run(["evaluate", out, "--data", str(measured), "--trust-remote-code"], capsys, monkeypatch)
     assert code == 0, cut
     assert abs(cut["loss"] - masked["loss"]) <= 1e-5
+
+
+def test_a_guarantee_is_not_mixed_with_compensation(
+    rows: str, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    arguments = ["plan", "demo", "--data", rows, "--guarantee", "2", "--compensate", "mean", "-o", str(tmp_path / "p")]
+    code, error = run(arguments, capsys, monkeypatch)
+    assert code == 2
+    assert "without compensation" in error

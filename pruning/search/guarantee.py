@@ -67,6 +67,8 @@ def guaranteed(
     if len(examples) < 5:
         raise PlanError(f"{len(examples)} examples are too few: some have to be kept apart to confirm")
     request = request or Request()
+    if request.compensation != "none":  # it would be fitted on the rows that confirm
+        raise PlanError("a guarantee holds for a cut without compensation: leave the compensation out")
     apart, confirm = split(examples, request.seed)
     planner = search(model, apart, request, task=task, progress=progress)
     confirmed, flips, tested = Mask(), (0, 0), 0
