@@ -80,7 +80,7 @@ class Compensation:
     def words(self) -> str:
         """What was done, for people."""
         what = {"mean": "the mean of what is gone is folded into the biases"}
-        done = what.get(self.method, "the projections that lost inputs were refitted by least squares")
+        done = what.get(self.method, "the projections from the first cut on were refitted by least squares")
         return f"{done} ({self.samples:,} calibration examples)"
 
     def by_slot(self, installation: Installation) -> dict[Slot, Refit]:

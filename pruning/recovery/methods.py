@@ -67,7 +67,7 @@ register_method(
     RecoveryMethod(
         "reconstruct",
         "Least-squares reconstruction",
-        "Refits each projection that lost inputs, by least squares.",
+        "Refits the projections from the first cut on, by least squares.",
         needs_data=True,
         trains=False,
     )
