@@ -61,7 +61,7 @@ def test_back_and_forward_between_pages(visit: Visit) -> None:
         ("mask=_____w", "The link does not fit: the mask code in the link is cut short."),
         ("criterion=fame", "The link does not fit: there is no criterion 'fame'."),
         (f"mask={Mask.parse_heads('9:9').to_code()}", "The mask does not fit this model: the model has no head 9:9."),
-        (f"mask={Mask(layers=frozenset({1})).to_code()}", "only heads can be edited here"),
+        (f"mask={Mask(layers=frozenset({9})).to_code()}", "layer 9 does not exist: the model has 6 layers"),
     ],
 )
 def test_a_wrong_link_is_one_clear_sentence(visit: Visit, query: str, sentence: str) -> None:

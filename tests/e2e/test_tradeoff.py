@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -22,9 +23,10 @@ POINT = """(figure, i) => {
 
 
 def test_a_point_that_was_measured_opens_in_prune(
-    visit: Callable[..., Dashboard], small_reviews: Path, bert_folder: Path
+    visit: Callable[..., Dashboard], small_reviews: Path, bert_folder: Path, tmp_path: Path
 ) -> None:
-    dashboard = visit(f"/tradeoff?model={bert_folder}&data={small_reviews}")
+    data = shutil.copy(small_reviews, tmp_path / "reviews.csv")  # of this try alone: what was measured once is kept
+    dashboard = visit(f"/tradeoff?model={bert_folder}&data={data}")
     page = dashboard.ready().page
     expect(page.get_by_text("Nothing has been measured yet")).to_be_visible()
     dashboard.press("Start the sweep")
