@@ -127,9 +127,14 @@ def sync_url(page: str) -> None:
     note_url()
     here, last = dict(st.query_params), st.session_state.get("url_last")
     moved = st.session_state.get("url_page") not in (None, page)
-    if last is not None and here != last and (here or not moved) and _last_url_has_arrived():
+    bare = not here and (moved or st.session_state.get("url_bare") == page)  # left behind by the navigation
+    if last is not None and here != last and not bare and _last_url_has_arrived():
         _adopt_url(first=False)
     wanted = url_parameters(current())
+    if not here and not moved and wanted and st.session_state.get("url_bare") == page:
+        return  # back to the bare address: one more step back leads to where the user came from
+    if moved or not wanted:  # a bare address is written over here, or is what belongs here
+        st.session_state["url_bare"] = page if wanted and not here else None
     # Noted before it is written: writing is a point where a newer run may take over from this one.
     st.session_state["url_page"] = page
     if wanted != last:
