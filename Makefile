@@ -23,7 +23,7 @@ format: $(VENV)/.installed-dev
 	$(PYTHON) -m ruff check --fix .
 	$(PYTHON) -m ruff format .
 
-# Makes the built-in model and data again, from public packages alone (about half an hour on two cores).
+# Makes the built-in model and data again, from public packages alone (about an hour and a half on two cores).
 demo: $(VENV)/.installed
 	$(PYTHON) assets/make_demo.py data
 	$(PYTHON) assets/make_demo.py train

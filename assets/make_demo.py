@@ -310,7 +310,7 @@ Measured on {made} with 95% Wilson intervals; beside it, fine-tuning all weights
 {table}
 
 ## Make it again
-`python assets/make_demo.py data`, then `train`, `compare` and `importance`: about half an hour on two CPU cores.
+`python assets/make_demo.py data`, then `train`, `compare` and `importance`: about an hour and a half on two CPU cores.
 `sweep` measures the table behind the first chart of the Trade-off page.
 """
 
