@@ -136,8 +136,10 @@ def check_file(path: Path | None, resume: bool) -> None:
     """Refuse to write over an earlier run.
 
     Raises:
-        PruningError: The file exists and is not to be resumed, or there is none to resume.
+        PruningError: The file exists and is not to be resumed, there is none to resume, or it has no folder to be in.
     """
+    if path and not path.parent.is_dir():
+        raise PruningError(f"{path.parent} is not a folder: make it first")
     if resume and path is None:
         raise PruningError("--resume needs --json: the file to go on with")
     if path and path.exists() and not resume:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import reduce
 from itertools import combinations
 from typing import TYPE_CHECKING, Literal, get_args
@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Literal, get_args
 import numpy as np
 
 from pruning.errors import PruningError, UnsupportedError
-from pruning.evaluation import BATCH_SIZE, Evaluation, OnProgress
+from pruning.evaluation import BATCH_SIZE, Evaluation, OnProgress, summarise
 from pruning.masks import Mask
 from pruning.statistics import Estimate, mean
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from pruning.models import LoadedModel
-    from pruning.tasks import Collector, Examples, Task
+    from pruning.tasks import Examples, Task
 
 Combination = Literal["probabilities", "logits", "vote"]
 COMBINATIONS: dict[Combination, str] = {
@@ -107,7 +107,10 @@ def evaluate_ensemble(
             if on_progress is not None:
                 on_progress(len(collectors[-1].done), count)
     parts = zip(collectors, (*masks, shared), (*seconds, sum(seconds)), strict=True)
-    *members, combined = (_evaluation(model, examples, task, *part, seed) for part in parts)
+    *members, combined = (
+        replace(summarise(model, examples, mask, task, collector, seed), seconds=time_taken)
+        for collector, mask, time_taken in parts
+    )
     return EnsembleEvaluation(combined, tuple(members), disagreement(members), how)
 
 
@@ -135,25 +138,3 @@ def disagreement(members: Sequence[Evaluation]) -> Estimate | None:
     """Share of the examples that one of two members gets right and the other wrong, a mean over pairs of members."""
     pairs = [a.outcome.hits != b.outcome.hits for a, b in combinations(members, 2)]
     return mean(np.mean(pairs, axis=0)) if pairs else None  # of (pair, example)
-
-
-def _evaluation(
-    model: LoadedModel, examples: Examples, task: Task, collector: Collector, mask: Mask, seconds: float, seed: int
-) -> Evaluation:
-    where, targets = np.arange(len(examples)), np.asarray(examples.targets, dtype=int)
-    outcome = collector.outcome(where)
-    return Evaluation(
-        task=task.name,
-        mask=mask,
-        metrics=task.metrics(outcome, targets, len(examples.class_names), seed),
-        samples=len(examples),
-        total=len(examples),
-        positions=where,
-        outcome=outcome,
-        targets=targets,
-        class_names=examples.class_names,
-        texts=examples.texts,
-        seconds=seconds,
-        model=model.fingerprint,
-        data=examples.fingerprint,
-    )

@@ -165,14 +165,15 @@ def _evaluate(
                 collector.add(batch, task.outcome(forward(module, batch), batch))
                 if on_progress is not None:
                     on_progress(len(collector.done), len(examples))
-        found = _summary(model, examples, mask, task, collector, seed)
+        found = summarise(model, examples, mask, task, collector, seed)
         seconds += time.perf_counter() - started
         yield replace(found, seconds=seconds)
 
 
-def _summary(
+def summarise(
     model: LoadedModel, examples: Examples, mask: Mask, task: Task, collector: Collector, seed: int
 ) -> Evaluation:
+    """The evaluation of what has been collected so far; its seconds are still open."""
     where = np.sort(np.asarray(collector.done, dtype=int))
     outcome = collector.outcome(where)
     targets = np.asarray(examples.targets, dtype=int)[where] if examples.targets else np.full(len(where), -1)

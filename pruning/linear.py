@@ -20,6 +20,11 @@ def is_transposed(layer: nn.Module) -> bool:
     return type(layer).__name__ == "Conv1D"
 
 
+def by_output(layer: nn.Module) -> Tensor:
+    """The weight as ``(out, in)``, however it is stored."""
+    return layer.weight.t() if is_transposed(layer) else layer.weight
+
+
 def fan(layer: nn.Module) -> tuple[int, int]:
     """``(in_features, out_features)`` of the weight."""
     rows, columns = layer.weight.shape

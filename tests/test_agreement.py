@@ -17,7 +17,6 @@ from pruning.cli import main
 from pruning.importance.agreement import (
     agree,
     agreement_matrix,
-    examples_at,
     head_intervals,
     kendall,
     overlap,
@@ -205,7 +204,7 @@ def test_stability_is_what_scoring_each_subset_gives(criterion: str) -> None:
     assert list(found.columns) == ["size", "seed", "spearman", "overlap"]
     full = score(model, criterion, examples)
     for row in found.itertuples():
-        some = score(model, criterion, examples_at(examples, subset_rows(8, row.size, row.seed)))
+        some = score(model, criterion, examples.at(subset_rows(8, row.size, row.seed).tolist()))
         both = agree(replace(some, scores=None), replace(full, scores=None), k=2)
         assert (row.spearman, row.overlap) == (both.spearman.value, both.overlap.value)
     whole = found[found["size"] == 8]
@@ -237,7 +236,7 @@ def test_stability_needs_examples() -> None:
 
 def test_examples_at_some_positions() -> None:
     examples = examples_of("bert", 5)
-    some = examples_at(examples, [1, 4])
+    some = examples.at([1, 4])
     assert (some.features, some.texts) == ((examples.features[1], examples.features[4]), ("text 1", "text 4"))
     assert some.fingerprint != examples.fingerprint
 

@@ -12,7 +12,6 @@ import pytest
 
 from benchmarks import common, head_pruning, head_report, joint, peers, recovery
 from pruning import PruningError, criteria, evaluate, wrap_model
-from pruning.importance.agreement import examples_at
 from pruning.search import strategies
 from pruning.search.iterative import Iterative
 from pruning.search.planning import Request
@@ -28,7 +27,7 @@ METHODS = ["--criteria", "magnitude,random", "--strategies", "uniform", "--peers
 def bench(monkeypatch: pytest.MonkeyPatch) -> Bench:
     """A tiny model in the place of the built-in one."""
     model, examples = model_of("bert"), examples_of("bert", 24)
-    made = Bench(model, task_of(model), examples_at(examples, range(8)), examples_at(examples, range(8, 24)))
+    made = Bench(model, task_of(model), examples.at(range(8)), examples.at(range(8, 24)))
     monkeypatch.setattr(common, "bench_of", lambda sizes: made)
     monkeypatch.setattr(peers, "STEP", 0.25)  # a whole number of its few heads
     return made
@@ -104,6 +103,11 @@ def test_heads_are_pruned_and_resumed(
     file.write_text(file.read_text().replace(bench.evaluation.fingerprint, "another"))
     with pytest.raises(PruningError, match="evaluation"):
         called(head_pruning.main, *options, "--resume")
+
+
+def test_a_file_without_a_folder_is_refused_before_anything_is_measured(tmp_path: Path) -> None:
+    with pytest.raises(PruningError, match="make it first"):
+        common.check_file(tmp_path / "nowhere" / "heads.json", resume=False)
 
 
 def test_jobs_can_be_sent_to_processes() -> None:

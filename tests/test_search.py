@@ -405,9 +405,7 @@ def test_a_threshold_that_removes_all_or_nothing_is_refused(threshold: float) ->
 @given(count=st.integers(5, 60), seed=st.integers(0, 99))
 def test_confirming_examples_are_kept_apart(count: int, seed: int) -> None:
     examples = examples_of("vit", 60)
-    from pruning.search.context import take
-
-    some = take(examples, range(count))
+    some = examples.at(range(count))
     first, second = split(some, seed)
     assert not set(first.texts) & set(second.texts)
     assert set(first.texts) | set(second.texts) == set(some.texts)

@@ -24,9 +24,7 @@ HALF, MOST = Budget("heads", 0.5), Budget("heads", 0.3)
 
 
 def rows(name: str, start: int, stop: int) -> Examples:
-    from pruning.importance.agreement import examples_at
-
-    return examples_at(examples_of(name, stop), list(range(start, stop)))
+    return examples_of(name, stop).at(range(start, stop))
 
 
 @pytest.fixture

@@ -72,15 +72,13 @@ class Recoveries:
         return self._rows.get(result_key("rows", model, data))
 
     def _read(self, model: LoadedModel, data: str) -> Rows:
-        from pruning.search.context import take
-
         train = self._examples(model, calibration_data(data), "calibration")
         measure = self._examples(model, data, "evaluation")
         if train.fingerprint != measure.fingerprint:
             return Rows(train, measure, False)
         if len(train) < 2:
             raise DataError(f"{data} has one row: some rows train and others measure, so there must be at least two")
-        one, other = (take(train, range(first, len(train), 2), f"every-second-from-{first}") for first in (0, 1))
+        one, other = (train.at(range(first, len(train), 2)) for first in (0, 1))
         return Rows(one, other, True)
 
     # Without training --------------------------------------------------------------------------------------------

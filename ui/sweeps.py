@@ -195,14 +195,12 @@ class Sweeps:
 
     def _bench(self, model: LoadedModel, data: str, rows: int) -> Bench:
         """The examples, and what earlier sweeps on them found out."""
-        from pruning.search.context import take
-
         bench: Bench | None = self._benches.get(_bench_key(model, data))
         if bench is None:
             bench = make_bench(model, data)
             self._benches.put(_bench_key(model, data), bench)
         if rows < len(bench.evaluation):
-            return replace(bench, evaluation=take(bench.evaluation, range(rows), "first"))
+            return replace(bench, evaluation=bench.evaluation.at(range(rows)))
         return bench
 
     # Latency -----------------------------------------------------------------------------------------------------

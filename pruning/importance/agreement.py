@@ -7,7 +7,7 @@ examples agree less, so intervals of agreement reach further down than up; each 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
@@ -158,7 +158,7 @@ def stability(
         for seed in seeds:
             chosen = subset_rows(len(examples), size, seed)
             if full.scores is None:
-                keep = _keep(scored(examples_at(examples, chosen)))
+                keep = _keep(scored(examples.at(chosen.tolist())))
             else:
                 keep = full.sign * full.scores[chosen].mean(axis=0, keepdims=True)
             near = float(spearman(keep, _keep(full))[0]), float(overlap(keep, _keep(full), k)[0])
@@ -171,22 +171,6 @@ def stability(
 def subset_rows(count: int, size: int, seed: int) -> np.ndarray:
     """``size`` of ``count`` positions, drawn without replacement, ascending."""
     return np.sort(np.random.default_rng(seed).choice(count, size, replace=False))
-
-
-def examples_at(examples: Examples, rows: Sequence[int] | np.ndarray) -> Examples:
-    """The examples at some positions."""
-
-    def at(values: tuple[T, ...]) -> tuple[T, ...]:
-        return tuple(values[i] for i in rows) if values else ()
-
-    return replace(
-        examples,
-        features=at(examples.features),
-        targets=at(examples.targets),
-        keys=at(examples.keys),
-        texts=at(examples.texts),
-        fingerprint=f"{examples.fingerprint} at {','.join(map(str, rows))}",
-    )
 
 
 # Coefficients ------------------------------------------------------------------------------------------------------

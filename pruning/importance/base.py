@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, ClassVar, Literal, TypeVar
+from typing import TYPE_CHECKING, ClassVar, Literal
 
 import numpy as np
 
 from pruning.errors import PruningError
 from pruning.masks import HeadId, Mask, NeuronId
+from pruning.registry import Registry
 from pruning.scopes import SCOPES, Scope, UnitId, mask_of
 
 if TYPE_CHECKING:
@@ -61,32 +62,8 @@ class Sampled:
     samples: int
 
 
-C = TypeVar("C", bound=Criterion)
-_REGISTRY: dict[str, type[Criterion]] = {}
-
-
-def register(criterion: type[C]) -> type[C]:
-    """Class decorator that adds a criterion to the registry; a name that is taken is refused."""
-    if criterion.name in _REGISTRY:
-        raise ValueError(f"a criterion named {criterion.name!r} is registered already")
-    _REGISTRY[criterion.name] = criterion
-    return criterion
-
-
-def criteria() -> dict[str, type[Criterion]]:
-    """All registered criteria by name, in the order of registration."""
-    return dict(_REGISTRY)
-
-
-def get_criterion(name: str) -> type[Criterion]:
-    """The criterion class of that name.
-
-    Raises:
-        PruningError: No criterion has that name; the message lists those there are.
-    """
-    if name not in _REGISTRY:
-        raise PruningError(f"there is no criterion {name!r}; there are {', '.join(_REGISTRY)}")
-    return _REGISTRY[name]
+_CRITERIA: Registry[type[Criterion]] = Registry("criterion")
+register, criteria, get_criterion = _CRITERIA.add, _CRITERIA.all, _CRITERIA.get
 
 
 def describe_criterion(criterion: type[Criterion]) -> dict[str, object]:

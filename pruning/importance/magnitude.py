@@ -16,7 +16,7 @@ from pruning.errors import UnsupportedError
 from pruning.importance.base import Criterion, register
 from pruning.importance.context import ScoringContext
 from pruning.importance.watching import kept_units
-from pruning.importance.weights import by_output, by_unit, projection_columns
+from pruning.importance.weights import by_unit, projection_columns
 from pruning.masks import HeadId
 
 if TYPE_CHECKING:
@@ -73,6 +73,7 @@ def weight_sums(context: ScoringContext, size: Size, source: nn.Module | None = 
 
 
 def _head_sums(context: ScoringContext, size: Size, source: nn.Module | None) -> Iterator[Tensor]:
+    from pruning.linear import by_output
     from pruning.wiring import find_wiring
 
     module, wiring = source or context.model.module, find_wiring(context.model)
@@ -89,6 +90,7 @@ def _head_sums(context: ScoringContext, size: Size, source: nn.Module | None) ->
 def _neuron_sums(context: ScoringContext, size: Size, source: nn.Module | None) -> Iterator[Tensor]:
     import torch
 
+    from pruning.linear import by_output
     from pruning.wiring import find_wiring
 
     module, wiring = source or context.model.module, find_wiring(context.model)

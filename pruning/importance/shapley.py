@@ -107,11 +107,9 @@ def _value_of(context: ScoringContext, total: int) -> Value:
 
 def _on_some(context: ScoringContext, rows: int, generator: np.random.Generator) -> ScoringContext:
     """The same job on at most ``rows`` of its examples."""
-    from pruning.importance.agreement import examples_at
-
     examples = context.examples
     assert examples is not None
     if len(examples) <= rows:
         return context
     chosen = np.sort(generator.choice(len(examples), rows, replace=False))
-    return replace(context, examples=examples_at(examples, chosen))
+    return replace(context, examples=examples.at(chosen.tolist()))

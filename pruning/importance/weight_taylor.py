@@ -40,7 +40,7 @@ class WeightTaylor(Criterion):
     per_example = False
     about = (
         "How much the loss hangs on the very weights of a head: query, key, value and output. Layers differ in scale, "
-        "so compare heads within a layer, or normalise by layer: then it is one of the best guides to large cuts."
+        "so compare heads within a layer, or normalise by layer."
     )
     reference = (
         "Molchanov et al., Importance Estimation for Neural Network Pruning, CVPR 2019; "

@@ -11,13 +11,6 @@ if TYPE_CHECKING:
     from torch import Tensor, nn
 
 
-def by_output(linear: nn.Module) -> Tensor:
-    """A linear layer's weight as ``(out, in)``, however it is stored."""
-    from pruning.linear import is_transposed
-
-    return linear.weight.t() if is_transposed(linear) else linear.weight
-
-
 def units_width(part: AttentionSite | MLPSite) -> int:
     """How many inputs of the projection hold units; in a few models something else lies beside the heads."""
     return part.heads * part.head_dim if isinstance(part, AttentionSite) else part.neurons
@@ -31,6 +24,8 @@ def projection_columns(
     Args:
         source: A copy of the model's structure with other numbers in the places of its weights.
     """
+    from pruning.linear import by_output
+
     weight = by_output((source or context.model.module).get_submodule(part.projection))
     compensation = context.setting.compensation
     if compensation is not None:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from pruning.errors import PruningError
 from pruning.recovery.settings import Training
+from pruning.registry import Registry
 
 
 @dataclass(frozen=True)
@@ -27,31 +27,8 @@ class RecoveryMethod:
     settings: Training | None = None
 
 
-_METHODS: dict[str, RecoveryMethod] = {}
-
-
-def register_method(method: RecoveryMethod) -> RecoveryMethod:
-    """Add a way to recover; a name that is taken is refused."""
-    if method.name in _METHODS:
-        raise ValueError(f"a recovery method named {method.name!r} is registered already")
-    _METHODS[method.name] = method
-    return method
-
-
-def recovery_methods() -> dict[str, RecoveryMethod]:
-    """All of them by name, in the order of menus."""
-    return dict(_METHODS)
-
-
-def get_method(name: str) -> RecoveryMethod:
-    """The way to recover of that name.
-
-    Raises:
-        PruningError: There is none; the message lists those there are.
-    """
-    if name not in _METHODS:
-        raise PruningError(f"there is no recovery method {name!r}; there are {', '.join(_METHODS)}")
-    return _METHODS[name]
+_METHODS: Registry[RecoveryMethod] = Registry("recovery method")
+register_method, recovery_methods, get_method = _METHODS.add, _METHODS.all, _METHODS.get
 
 
 register_method(

@@ -17,8 +17,9 @@ from torch import Tensor, nn
 
 from pruning.attention import on_this_thread
 from pruning.errors import PruningError
-from pruning.linear import is_transposed
+from pruning.linear import by_output
 from pruning.masks import Mask
+from pruning.plan import COMPENSATIONS
 from pruning.recovery.compensation import Compensation, Refit, check_projections
 
 if TYPE_CHECKING:
@@ -27,7 +28,6 @@ if TYPE_CHECKING:
     from pruning.tasks import Examples
 
 Progress = Callable[[int, int], None]
-METHODS = ("none", "mean", "reconstruct")
 RIDGE = 1.0  # of the mean square of an input: how strongly the old weights are held on to
 
 
@@ -65,12 +65,6 @@ def places_of(model: LoadedModel, mask: Mask, *, touched: bool = False) -> list[
     return sorted(places, key=lambda place: order[place.path])
 
 
-def weight_of(projection: nn.Module) -> Tensor:
-    """``(out, in)``, however the layer stores it."""
-    weight = projection.weight.detach()
-    return weight.t() if is_transposed(projection) else weight  # type: ignore[operator]
-
-
 def compensate_means(model: LoadedModel, mask: Mask, means: Means) -> Compensation:
     """Fold the mean output of what is removed into the biases of its projections: mean ablation that can be cut.
 
@@ -85,7 +79,7 @@ def compensate_means(model: LoadedModel, mask: Mask, means: Means) -> Compensati
     for place in places_of(model, mask, touched=True):
         columns = list(place.removed)
         mean = (means.sites if place.kind == "site" else means.blocks)[place.index]
-        weight = weight_of(model.module.get_submodule(place.path))
+        weight = by_output(model.module.get_submodule(place.path)).detach()
         refits[place.kind][place.index] = Refit((weight[:, columns].double() @ mean[columns].double()).to(weight))
     check_projections(model.module, model.anatomy, refits["site"], refits["block"])
     return Compensation("mean", refits["site"], refits["block"], means.samples)
@@ -131,7 +125,7 @@ def reconstruct(
     wanted = _outputs(model, places, examples, batch_size)
     found = Compensation("reconstruct", {}, {}, len(examples), examples.fingerprint)
     for done, place in enumerate(places):
-        sums = _Sums(weight_of(model.module.get_submodule(place.path)).shape[1])
+        sums = _Sums()
         with gated(model, mask, compensation=found):
             for inputs, targets in _pairs(model, place, examples, batch_size, wanted.pop(place.path)):
                 sums.add(inputs, targets)
@@ -159,8 +153,8 @@ def compensate(
     Raises:
         PruningError: There is no such method, or the model's projections cannot be compensated.
     """
-    if method not in METHODS:
-        raise PruningError(f"there is no compensation {method!r}; there are {', '.join(METHODS)}")
+    if method not in COMPENSATIONS:
+        raise PruningError(f"there is no compensation {method!r}; there are {', '.join(COMPENSATIONS)}")
     if method == "none" or not (mask.heads or mask.neurons or mask.layers):
         return None
     if method == "mean":
@@ -174,10 +168,9 @@ def compensate(
 class _Sums:
     """What the normal equations need, in float64: inputs are ``(token, in)`` with a one at the end for the bias."""
 
-    def __init__(self, width: int) -> None:
+    def __init__(self) -> None:
         self.gram: Tensor | float = 0.0  # (in + 1, in + 1)
         self.cross: Tensor | float = 0.0  # (in + 1, out)
-        self.width = width
 
     def add(self, x: Tensor, y: Tensor) -> None:
         x = x.reshape(-1, x.shape[-1]).float()
@@ -189,7 +182,7 @@ class _Sums:
 
 def _solve(projection: nn.Module, place: Place, sums: _Sums, ridge: float) -> Refit:
     """Weights that fit best, held to the old ones by the ridge; the bias is free."""
-    weight = weight_of(projection)
+    weight = by_output(projection).detach()
     bias = getattr(projection, "bias", None)
     keep = [i for i in range(weight.shape[1]) if i not in set(place.removed)]
     index = torch.tensor([*keep, weight.shape[1]], device=weight.device)

@@ -7,9 +7,10 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, fields
 from functools import cached_property
 from itertools import chain
-from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
 from pruning.masks import HeadId, Mask, NeuronId
+from pruning.registry import Registry
 from pruning.scopes import SCOPES, Scope
 from pruning.search.budget import Gauge, PlanError
 
@@ -115,32 +116,8 @@ class Strategy:
         raise NotImplementedError
 
 
-S = TypeVar("S", bound=Strategy)
-_REGISTRY: dict[str, type[Strategy]] = {}
-
-
-def register(strategy: type[S]) -> type[S]:
-    """Class decorator that adds a strategy to the registry; a name that is taken is refused."""
-    if strategy.name in _REGISTRY:
-        raise ValueError(f"a strategy named {strategy.name!r} is registered already")
-    _REGISTRY[strategy.name] = strategy
-    return strategy
-
-
-def strategies() -> dict[str, type[Strategy]]:
-    """All registered strategies by name, in the order of registration."""
-    return dict(_REGISTRY)
-
-
-def get_strategy(name: str) -> type[Strategy]:
-    """The strategy class of that name.
-
-    Raises:
-        PlanError: No strategy has that name; the message lists those there are.
-    """
-    if name not in _REGISTRY:
-        raise PlanError(f"there is no strategy {name!r}; there are {', '.join(_REGISTRY)}")
-    return _REGISTRY[name]
+_STRATEGIES: Registry[type[Strategy]] = Registry("strategy", PlanError)
+register, strategies, get_strategy = _STRATEGIES.add, _STRATEGIES.all, _STRATEGIES.get
 
 
 def describe_strategy(strategy: type[Strategy]) -> dict[str, object]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from functools import cached_property
 from itertools import chain
 from typing import TYPE_CHECKING
@@ -208,20 +208,12 @@ class SearchContext:
         return self.examples
 
 
-def take(examples: Examples, positions: Sequence[int], name: str = "part") -> Examples:
-    """Some of the examples, in the order of their positions."""
-    where = sorted(positions)
-    picked = {key: tuple(getattr(examples, key)[i] for i in where) for key in ("features", "keys", "texts")}
-    targets = tuple(examples.targets[i] for i in where) if examples.targets else ()
-    return replace(examples, **picked, targets=targets, fingerprint=f"{examples.fingerprint}-{name}-{len(where)}")  # type: ignore[arg-type]
-
-
 def sample(examples: Examples, count: int, seed: int) -> Examples:
     """At most ``count`` of the examples, drawn by the seed; all of them where ``count`` is 0."""
     if not 0 < count < len(examples):
         return examples
     drawn = np.random.default_rng(seed).permutation(len(examples))[:count]
-    return take(examples, drawn.tolist(), f"sample-{seed}")
+    return examples.at(sorted(drawn.tolist()))
 
 
 def flat_mask(steps: Iterable[Bundle]) -> Mask:

@@ -18,7 +18,6 @@ from pruning.errors import UnsupportedError
 from pruning.masks import Mask
 from pruning.plan import Guarantee, Plan
 from pruning.search.budget import BudgetError, PlanError
-from pruning.search.context import take
 from pruning.search.planning import Planner, Request, search
 
 if TYPE_CHECKING:
@@ -37,7 +36,7 @@ def split(examples: Examples, seed: int) -> tuple[Examples, Examples]:
     """Examples for the search and examples that confirm, drawn by the seed; none is in both."""
     order = np.random.default_rng(seed).permutation(len(examples)).tolist()
     confirm = round(CONFIRM_SHARE * len(examples))
-    return take(examples, order[confirm:], f"search-{seed}"), take(examples, order[:confirm], f"confirm-{seed}")
+    return examples.at(sorted(order[confirm:])), examples.at(sorted(order[:confirm]))
 
 
 def guaranteed(

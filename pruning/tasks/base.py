@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Hashable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
 import numpy as np
@@ -16,6 +17,9 @@ if TYPE_CHECKING:
 
     from pruning.data import Dataset
     from pruning.models import LoadedModel
+
+
+V = TypeVar("V")
 
 
 @dataclass(frozen=True, eq=False)
@@ -43,6 +47,22 @@ class Examples:
 
     def __len__(self) -> int:
         return len(self.features)
+
+    def at(self, positions: Sequence[int]) -> Examples:
+        """The examples at some positions, in that order."""
+
+        def picked(values: tuple[V, ...]) -> tuple[V, ...]:
+            return tuple(values[i] for i in positions) if values else ()
+
+        where = hashlib.sha256(",".join(map(str, positions)).encode()).hexdigest()[:16]
+        return replace(
+            self,
+            features=picked(self.features),
+            targets=picked(self.targets),
+            keys=picked(self.keys),
+            texts=picked(self.texts),
+            fingerprint=f"{self.fingerprint} at {where}",
+        )
 
 
 @dataclass(frozen=True, eq=False)

@@ -5,9 +5,10 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, ClassVar, Literal, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from pruning.errors import PruningError, UnsupportedError
+from pruning.registry import Registry
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -40,32 +41,8 @@ class WeightScore:
         raise NotImplementedError
 
 
-W = TypeVar("W", bound=WeightScore)
-_REGISTRY: dict[str, type[WeightScore]] = {}
-
-
-def register(score: type[W]) -> type[W]:
-    """Class decorator that adds a score to the registry; a name that is taken is refused."""
-    if score.name in _REGISTRY:
-        raise ValueError(f"a weight score named {score.name!r} is registered already")
-    _REGISTRY[score.name] = score
-    return score
-
-
-def weight_scores() -> dict[str, type[WeightScore]]:
-    """All registered scores by name, in the order of registration."""
-    return dict(_REGISTRY)
-
-
-def get_weight_score(name: str) -> type[WeightScore]:
-    """The score of that name.
-
-    Raises:
-        PruningError: There is none; the message lists those there are.
-    """
-    if name not in _REGISTRY:
-        raise PruningError(f"there is no weight score {name!r}; there are {', '.join(_REGISTRY)}")
-    return _REGISTRY[name]
+_SCORES: Registry[type[WeightScore]] = Registry("weight score")
+register, weight_scores, get_weight_score = _SCORES.add, _SCORES.all, _SCORES.get
 
 
 @dataclass(frozen=True)

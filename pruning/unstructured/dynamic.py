@@ -90,9 +90,7 @@ def sparsify_gradually(
 
     settings, schedule = settings or Sparsity(), schedule or CubicSchedule()
     training = training or Training(method="fine-tune")
-    if training.method != "fine-tune" or settings.pattern:
-        what = "a pattern" if settings.pattern else f"the training method {training.method}"
-        raise UnsupportedError(f"{what} does not go with a growing share of zeros: use fine-tune without a pattern")
+    _check(settings, training)
     check_trainable(model.module)
     task, rows, paths = task or task_of(model), split_rows(examples, held_out, training), linear_paths(model)
     with seeded(training.seed, model.device):
@@ -100,10 +98,6 @@ def sparsify_gradually(
         made_trainable(student, training)
         context = WeightContext(student, paths, task, rows.train, rows.positions, training.batch_size)
         growing = _Growing(context, settings)
-
-        def raise_share(done: int, total: int) -> None:
-            growing.reach(schedule.share_at(done, total, settings.share))
-
         trainer = Trainer(
             student,
             Objective(task, model.module, training),
@@ -111,7 +105,7 @@ def sparsify_gradually(
             training,
             progress,
             should_stop,
-            before_step=raise_share,
+            before_step=lambda done, total: growing.reach(schedule.share_at(done, total, settings.share)),
             eligible=lambda done, total: done > 0 and schedule.reached(done - 1, total),
             watch=watch,
         )
@@ -122,6 +116,12 @@ def sparsify_gradually(
     parameters = sum(p.numel() for p in student.parameters())
     done = result_of(PrunedModel(student, Mask(), parameters, 0.0, "configured"), [trainer])
     return SparseModel(student, growing.masks, settings, done)
+
+
+def _check(settings: Sparsity, training: Training) -> None:
+    if training.method != "fine-tune" or settings.pattern:
+        what = "a pattern" if settings.pattern else f"the training method {training.method}"
+        raise UnsupportedError(f"{what} does not go with a growing share of zeros: use fine-tune without a pattern")
 
 
 class _Growing:

@@ -216,9 +216,7 @@ def test_the_commands_exist() -> None:
 @pytest.fixture
 def bench(demo: LoadedModel, calibration: Examples, monkeypatch: pytest.MonkeyPatch) -> Bench:
     """Twelve rows choose and twelve others measure."""
-    from pruning.search.context import take
-
-    choosing, measuring = (take(calibration, range(start, start + 12), str(start)) for start in (0, 12))
+    choosing, measuring = (calibration.at(range(start, start + 12)) for start in (0, 12))
 
     def make(model: LoadedModel, data: str) -> Bench:
         return Bench(model, task_of(model), choosing, measuring, known=Cache(100))
