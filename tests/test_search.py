@@ -451,7 +451,12 @@ def test_too_few_rows_support_no_claim() -> None:
 
 def test_a_confirmed_plan_keeps_its_promise() -> None:
     model, examples = model_of("bert"), examples_of("bert", 40)
-    found = guaranteed(model, examples, 60.0, request_for("one-shot"))
+    seen: list[tuple[int, int]] = []
+    request = request_for("one-shot")
+    found = guaranteed(model, examples, 60.0, request, progress=lambda *now: seen.append(now))
+    assert seen == sorted(seen)
+    assert seen[-1][0] == seen[-1][1]
+    assert len({total for _, total in seen}) == 1
     assert found.guarantee is not None
     assert found.guarantee.confirmed
     assert found.mask

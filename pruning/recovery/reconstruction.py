@@ -122,7 +122,9 @@ def reconstruct(
     check_projections(model.module, model.anatomy, sites, [p.index for p in places if p.kind == "block"])
     first = next((i for i, place in enumerate(places) if place.removed), len(places)) if not mask.layers else 0
     places = places[first:]
+    report = progress or (lambda done, total: None)
     wanted = _outputs(model, places, examples, batch_size)
+    report(1, len(places) + 1)
     found = Compensation("reconstruct", {}, {}, len(examples), examples.fingerprint)
     for done, place in enumerate(places):
         sums = _Sums()
@@ -131,8 +133,7 @@ def reconstruct(
                 sums.add(inputs, targets)
         refit = _solve(model.module.get_submodule(place.path), place, sums, ridge)
         found = found.with_refit(place.kind, place.index, refit)
-        if progress is not None:
-            progress(done + 1, len(places))
+        report(done + 2, len(places) + 1)
     return replace(found, seconds=time.perf_counter() - started)
 
 

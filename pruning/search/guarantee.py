@@ -18,6 +18,7 @@ from pruning.errors import UnsupportedError
 from pruning.masks import Mask
 from pruning.plan import Guarantee, Plan
 from pruning.search.budget import BudgetError, PlanError
+from pruning.search.context import PROGRESS_STEPS
 from pruning.search.planning import Planner, Request, search
 
 if TYPE_CHECKING:
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
 
 CONFIRM_SHARE = 0.4  # of the examples
 SIZES = 24  # of cut, that are tested
+SIZE_STEPS = 20  # of progress, that confirming one of them is worth
 ERROR_RATE = 0.05
 Z = 1.6448536269514722  # one-sided 95%
 NUISANCE = 48  # rates of examples that become right, at which the bound has to hold
@@ -54,6 +56,7 @@ def guaranteed(
 
     Args:
         points: Percentage points of accuracy, above 0 and below 100.
+        progress: Called with the parts done and their number: first of the search, then of the sizes to confirm.
 
     Raises:
         PlanError: The points are out of range, or there are too few examples to split.
@@ -69,10 +72,13 @@ def guaranteed(
     if request.compensation != "none":  # it would be fitted on the rows that confirm
         raise PlanError("a guarantee holds for a cut without compensation: leave the compensation out")
     apart, confirm = split(examples, request.seed)
-    planner = search(model, apart, request, task=task, progress=progress)
+    steps = PROGRESS_STEPS + SIZE_STEPS * (SIZES + 1)
+    report = progress or (lambda done, total: None)
+    planner = search(model, apart, request, task=task, progress=lambda done, total: report(done, steps))
     confirmed, flips, tested = Mask(), (0, 0), 0
     whole = _hits(planner, confirm, Mask())
     for mask in _sizes(planner):
+        report(PROGRESS_STEPS + SIZE_STEPS * (1 + tested), steps)
         hits = _hits(planner, confirm, mask)
         found = int((hits < whole).sum()), int((hits > whole).sum())
         tested += 1
@@ -82,6 +88,7 @@ def guaranteed(
         if not holds:
             break
         confirmed = mask
+    report(steps, steps)
     statement = _statement(points, flips, len(confirm), tested, bool(confirmed))
     return replace(planner.plan_of(confirmed, None), guarantee=statement)
 

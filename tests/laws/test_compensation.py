@@ -15,9 +15,10 @@ import torch
 from pruning import Mask, UnsupportedError, export_checkpoint, gated, prune
 from pruning.gating import _REFITS
 from pruning.inputs import outputs
+from pruning.linear import by_output
 from pruning.means import measure_means
 from pruning.recovery.compensation import Compensation
-from pruning.recovery.reconstruction import compensate_means, reconstruct, weight_of
+from pruning.recovery.reconstruction import compensate_means, reconstruct
 from pruning.surgery import largest_difference
 from tests.families import SCORED, examples_of, inputs_of, logits_of, model_of
 from tests.laws.test_surgery import groups_mask, neurons_mask
@@ -155,4 +156,4 @@ def test_the_projection_as_a_matrix() -> None:
     model = model_of("gpt2-lm")
     projection = model.module.get_submodule(model.anatomy.sites[0].projection)
     x = torch.randn(3, model.anatomy.sites[0].heads * model.anatomy.sites[0].head_dim)
-    assert torch.allclose(x @ weight_of(projection).t() + projection.bias, projection(x), atol=1e-6)
+    assert torch.allclose(x @ by_output(projection).t() + projection.bias, projection(x), atol=1e-6)
