@@ -22,8 +22,6 @@ EXIT_SECONDS = 20.0  # for a step of work to end; each batch looks whether it is
 KEPT_JOBS = 300  # finished ones included
 State = Literal["waiting", "running", "done", "cancelled", "failed"]
 Owner = tuple[str, str]  # session, kind of job
-EXIT_SECONDS = 20.0  # for a step of work to end; each batch looks whether it is still wanted
-KEPT_JOBS = 200  # finished ones, for pages that ask again; sessions come and go, the server stays
 
 
 @dataclass(eq=False)

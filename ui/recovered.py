@@ -9,12 +9,13 @@ import streamlit as st
 
 from pruning.masks import Mask
 from pruning.recovery.methods import get_method
+from pruning.recovery.settings import by_cut
 from ui import charts, state
 from ui import theme as look
 from ui.figures import change_text, main_metric, metric_card
 from ui.jobs import Job
 from ui.recovery_charts import describe_training, training_chart
-from ui.recovery_values import Trained, command
+from ui.recovery_values import Record, Trained, command
 from ui.store import session_id, store
 from ui.theme import Theme
 from ui.tradeoff_text import REPLACEMENTS
@@ -22,6 +23,7 @@ from ui.waiting import wait_for
 
 if TYPE_CHECKING:
     from pruning.models import LoadedModel
+    from pruning.recovery.training import Recovered
 
 REASONS = {
     "epochs": "all epochs are done",
@@ -39,7 +41,7 @@ def other_result(model: LoadedModel) -> None:
         return
     st.info(
         f"There is a trained model of another mask ({mask_words(trained.asked.mask)}, "
-        f"{get_method(trained.asked.method).label.lower()}). Its figures are not those of the present mask."
+        f"{_method(trained).lower()}). Its figures are not those of the present mask."
     )
     st.button("Restore that mask", on_click=_restore, args=(trained,))
 
@@ -74,7 +76,8 @@ def draw_result(model: LoadedModel, trained: Trained, theme: Theme) -> None:
         gain = change_text(outcome.gained, main_metric(outcome.whole.evaluation))
         st.markdown(f"**Training changed the pruned model by {gain}**, paired on the same rows.")
     before, after = model.anatomy.parameters, recovered.pruned.parameters
-    st.caption(f"{look.parameters(after)} instead of {look.parameters(before)}. {training_words(trained)}")
+    words = training_words(_method(trained), recovered)
+    st.caption(f"{look.parameters(after)} instead of {look.parameters(before)}. {words}")
     figure = training_chart(recovered.history, subtitle="after each epoch; the ringed state is kept", theme=theme)
     alt = describe_training(recovered.history)
     st.plotly_chart(figure, theme=None, config=charts.CONFIG, key="training_done", alt=alt)
@@ -94,15 +97,22 @@ def _measure(model: LoadedModel, trained: Trained) -> None:
     wait_for(job, wanted, "Measure all three models", ask, store().evaluator)
 
 
-def training_words(trained: Trained) -> str:
+def _method(trained: Trained) -> str:
+    return get_method(trained.asked.method).label
+
+
+def training_words(method: str, found: Recovered | Record) -> str:
     """How it was trained and why it ended."""
-    found, asked = trained.recovered, trained.asked
-    rows, held = found.rows
-    kept = f"the state after step {found.best.step:,} was kept" if found.best.step else "training helped nothing, so "
-    kept += "" if found.best.step else "the model is as it was cut"
+    (rows, held), cuts = found.rows, len(by_cut(found.history))
+    if found.best.step:
+        kept = f"the state after step {found.best.step:,}{' of the last cut' if cuts > 1 else ''} was kept"
+    elif cuts > 1:
+        kept = "training after the last cut helped nothing, so the model is as it was at that cut"
+    else:
+        kept = "training helped nothing, so the model is as it was cut"
     return (
-        f"{get_method(asked.method).label} on {rows:,} rows, {held:,} held out: {found.steps:,} steps in "
-        f"{look.number(found.seconds)} s, ended because {REASONS[found.reason]}; {kept}."
+        f"{method}{f' in {cuts} cuts' if cuts > 1 else ''} on {rows:,} rows, {held:,} held out: {found.steps:,} steps "
+        f"in {look.number(found.seconds)} s, ended because {REASONS[found.reason]}; {kept}."
     )
 
 

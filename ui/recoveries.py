@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 from pruning.errors import Cancelled, DataError, PruningError
 from pruning.masks import Mask
 from pruning.plan import COMPENSATIONS
+from pruning.recovery.settings import by_cut
 from ui.jobs import Cache, Job, Worker
 from ui.maps import calibration_data, modified
 from ui.recovery_values import (
@@ -36,7 +37,9 @@ from ui.replacing import Replacements, Variant
 if TYPE_CHECKING:
     from pruning.evaluation import Evaluation
     from pruning.models import LoadedModel
+    from pruning.recovery.compensation import Compensation
     from pruning.recovery.settings import History
+    from pruning.recovery.training import Recovered
     from pruning.tasks import Examples
 
 KEPT_TRAINED, KEPT_ARCHIVES = 4, 4  # a trained model holds all its weights, an archive is on disk
@@ -138,25 +141,14 @@ class Recoveries:
         """Queue a training; the job's ``partial`` is the record so far."""
 
         def work(job: Job) -> None:
-            from pruning.recovery.training import recover
-            from pruning.surgery import prune
-
             assert isinstance(job, TrainingJob)
             job.report(0, 1, "Reading the rows")
             rows = self.rows(model, data)
-            compensation = self._replacements.make(job, model, data, asked.mask, asked.compensation)
-            job.report(0, 1, "Cutting")
-            pruned = prune(model, asked.mask, compensation=compensation)
-            job.started = time.monotonic()
-
-            def follow(done: int, total: int, history: tuple[History, ...]) -> None:
-                job.partial = history
-                job.report(done, total, "Training")
-
-            job.report(0, 1, "Looking at the held-out rows")
-            found = recover(
-                model, pruned, rows.train, settings=asked.settings, progress=follow, should_stop=job.stop.is_set
-            )
+            if asked.cuts > 1:
+                found = train_in_steps(job, model, rows.train, asked)
+            else:
+                made = self._replacements.make(job, model, data, asked.mask, asked.compensation)
+                found = train_at_once(job, model, rows.train, asked, made)
             smaller = replace(model, module=found.module, fingerprint=f"{model.fingerprint}-{uuid.uuid4().hex}")
             self._trained.put(session, Trained(model.fingerprint, data, asked, found, smaller))
 
@@ -231,6 +223,44 @@ def submit_again(worker: Worker, job: Job) -> Job:
     if latest is not None and latest.fingerprint == job.fingerprint and not latest.active:
         latest.state = "cancelled"
     return worker.submit(job)
+
+
+def train_at_once(
+    job: TrainingJob, model: LoadedModel, rows: Examples, asked: Asked, compensation: Compensation | None
+) -> Recovered:
+    """Cut, then train."""
+    from pruning.recovery.training import recover
+    from pruning.surgery import prune
+
+    def follow(done: int, total: int, history: tuple[History, ...]) -> None:
+        job.partial = history
+        job.report(done, total, "Training")
+
+    job.report(0, 1, "Cutting")
+    pruned = prune(model, asked.mask, compensation=compensation)
+    job.started = time.monotonic()
+    job.report(0, 1, "Looking at the held-out rows")
+    return recover(model, pruned, rows, settings=asked.settings, progress=follow, should_stop=job.stop.is_set)
+
+
+def train_in_steps(job: TrainingJob, model: LoadedModel, rows: Examples, asked: Asked) -> Recovered:
+    """Cut and train in turn; every cut gets its share of the minutes."""
+    from pruning.recovery.gradual import gradual, in_steps
+
+    def scoring(done: int, total: int) -> None:
+        job.report(done, total, "Ranking what is cut")
+
+    masks = in_steps(model, asked.mask, rows, asked.cuts, batch_size=asked.settings.batch_size, progress=scoring)
+    minutes = asked.settings.minutes
+
+    def follow(done: int, total: int, history: tuple[History, ...]) -> None:
+        job.partial = history
+        job.report(done, total, f"Training after cut {len(by_cut(history))} of {len(masks)}")
+
+    job.started = time.monotonic()
+    job.report(0, 1, "Looking at the held-out rows")
+    share = replace(asked.settings, minutes=minutes and minutes / len(masks))
+    return gradual(model, masks, rows, settings=share, progress=follow, should_stop=job.stop.is_set)
 
 
 def measure_all(job: Job, model: LoadedModel, rows: Examples, step: str) -> Generator[None, None, Evaluation]:

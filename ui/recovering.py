@@ -38,6 +38,12 @@ ABOUT = {
     "reconstruct": "Projections fitted again by least squares.",
 }
 EXAMPLE, EXAMPLE_SHARE = "gradient", 2 / 3  # criterion and share of the heads: half of them can go for nothing
+MOST_CUTS = 8
+CUTS_HELP = (
+    "In several steps, a part of what the mask removes is cut, the rest is trained, then the next part is cut: the "
+    "least important first, by absolute gradient. The steps share the minutes, and each has the epochs set below. They "
+    "start from the whole model, so nothing can stand in for what is cut."
+)
 TRAINING = {name: method for name, method in recovery_methods().items() if method.trains}
 
 
@@ -145,8 +151,10 @@ def settings_form(model: LoadedModel) -> None:
     with right:
         minutes = st.slider(
             "Minutes at most", 1, 10, 2, key="train_minutes", persist_state="session",
-            help="Training stops then and keeps the state with the lowest held-out loss.",
+            help="Training stops then and keeps the state with the lowest held-out loss. Several steps share them.",
         )  # fmt: skip
+    with middle:
+        cuts = _cuts_choice(session.replacement)
     with st.expander("Advanced"):
         try:
             settings = advanced_form(TRAINING[name], minutes)
@@ -155,7 +163,7 @@ def settings_form(model: LoadedModel) -> None:
             st.error(plain(f"{error}."))
     if settings is not None:
         st.caption(rows_text(model, settings))
-    asked = Asked(session.mask, session.replacement, name, settings) if settings else None
+    asked = Asked(session.mask, session.replacement, name, settings, cuts) if settings else None
     st.button("Start training", type="primary", disabled=asked is None, on_click=_train, args=(model, asked))
 
 
@@ -172,6 +180,19 @@ def _start_choice(shown: str) -> None:
         format_func=REPLACEMENTS.__getitem__, on_change=on_move("recover_start", key, choose),
         help="Training begins with the model that has this in place. Prune shows the same choice.",
     )  # fmt: skip
+
+
+def _cuts_choice(replacement: str) -> int:
+    """In how many steps the mask is reached; all at once where something stands in for what is cut."""
+    free = replacement == "none"
+    chosen = st.selectbox(
+        "Cut in", range(1, MOST_CUTS + 1) if free else [1], key="train_cuts" if free else "train_one_cut",
+        format_func=lambda cuts: f"{cuts} steps" if cuts > 1 else "1 step, all at once", disabled=not free,
+        persist_state="session" if free else None, help=CUTS_HELP,
+    )  # fmt: skip
+    if not free:
+        st.caption(f"Several steps start from the whole model: choose “{REPLACEMENTS['none']}” above for them.")
+    return chosen
 
 
 def rows_text(model: LoadedModel, settings: Training) -> str:
@@ -200,7 +221,8 @@ def _follow_training(job: TrainingJob, theme: Theme) -> None:
         st.rerun()
     place = store().recoveries.trainer.place(job)
     asked: Asked = job.fingerprint[-1]
-    what = f"{get_method(asked.method).label}, {mask_words(asked.mask)} removed"
+    cuts = f" in {asked.cuts} steps" if asked.cuts > 1 else ""
+    what = f"{get_method(asked.method).label}, {mask_words(asked.mask)} removed{cuts}"
     left = None if job.seconds_left is None else min(job.seconds_left, *_until_limit(job, asked.settings.minutes))
     how_long = f", at most {about(left)} left" if left is not None else ""
     step = f"{job.step}: step {job.done:,} of {job.total:,}" if job.partial is not None else job.step or "Starting"
@@ -211,7 +233,7 @@ def _follow_training(job: TrainingJob, theme: Theme) -> None:
         label = "Stopping …" if stopping else "Stop and keep the best"
         st.button(label, on_click=job.stop.set, disabled=stopping or job.partial is None, type="primary")
         st.button("Cancel", key="cancel_train", on_click=job.cancel)
-    with st.container(height=330, border=False):
+    with st.container(height=350, border=False):
         if job.partial:
             figure = training_chart(job.partial, subtitle="after each epoch; the ringed state is kept", theme=theme)
             st.plotly_chart(

@@ -6,7 +6,7 @@ import shlex
 import shutil
 import threading
 import weakref
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -19,6 +19,7 @@ from ui.maps import calibration_data
 if TYPE_CHECKING:
     from pruning.evaluation import Comparison, Evaluation
     from pruning.models import LoadedModel
+    from pruning.recovery.settings import History
     from pruning.recovery.training import Recovered
     from pruning.tasks import Examples
 
@@ -63,12 +64,31 @@ class Asked:
     Attributes:
         compensation: What stands in for what is removed when training begins.
         method: Name of the recovery method.
+        settings: Of the whole training: its minutes are those of all cuts together.
+        cuts: In how many steps the mask is reached, with training after each; a small mask may have fewer.
     """
 
     mask: Mask
     compensation: str
     method: str
     settings: Training
+    cuts: int = 1
+
+
+@dataclass(frozen=True, eq=False)
+class Record:
+    """What is kept of a training whose model is not: the attributes are those of `Recovered`."""
+
+    history: tuple[History, ...]
+    best: History
+    steps: int
+    rows: tuple[int, int]
+    reason: str
+    seconds: float
+
+    @classmethod
+    def of(cls, found: Recovered) -> Record:
+        return cls(**{one.name: getattr(found, one.name) for one in fields(cls)})
 
 
 @dataclass(frozen=True, eq=False)
@@ -128,6 +148,7 @@ def command(model: str, data: str, asked: Asked) -> str:
     parts += ["--recover", asked.compensation] if asked.compensation != "none" else []
     parts += ["--recover", asked.method]
     parts += ["--recover-minutes", f"{asked.settings.minutes:g}"] if asked.settings.minutes else []
+    parts += ["--recover-steps", str(asked.cuts)] if asked.cuts > 1 else []
     rows = calibration_data(data)
     own = model in BUILT_IN and BUILT_IN[model].data == rows
     return shlex.join([*parts, *([] if own else ["--recover-data", rows])])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 import uuid
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
@@ -9,23 +10,34 @@ from typing import TYPE_CHECKING
 
 import streamlit as st
 
+from pruning.recovery.settings import History, Training
 from pruning.statistics import Estimate
 from pruning.unstructured import COMPARISONS, PATTERNS, Sparsity, get_weight_score, weight_scores
-from ui import state
+from ui import charts, state
 from ui import theme as look
 from ui.figures import main_metric, metric_card
 from ui.jobs import Job
+from ui.recovered import training_words
 from ui.recoveries import measure_all, result_key, submit_again
-from ui.recovery_values import Measured
+from ui.recovering import rows_text
+from ui.recovery_charts import describe_training, training_chart
+from ui.recovery_values import Measured, Record
 from ui.store import session_id, store
 from ui.theme import Theme
 from ui.waiting import wait_for
 
 if TYPE_CHECKING:
     from pruning.models import LoadedModel
+    from pruning.tasks import Examples
     from pruning.unstructured.measuring import SparseFigures
+    from pruning.unstructured.sparsifying import SparseModel
 
 FREE = "free"
+GROWING = Training("fine-tune")  # on the labels and on the answers of the model as it is
+TRAINING_HELP = (
+    "The zeros grow step by step while all weights are trained on the labels and on the answers of the model as it is: "
+    "what stays can make up for what goes. A pattern cannot grow: choose Free for this."
+)
 PATTERN_HELP = (
     "Free: any weight may go. 2:4 and 4:8 keep 2 of every 4, or 4 of every 8, neighbours of a row: some graphics "
     "cards multiply such weights faster."
@@ -37,13 +49,16 @@ class Sparse:
     """What was measured of a model with zeros; the model itself is not kept.
 
     Attributes:
-        share: Fraction of the weights of the pruned layers that are zero.
+        training: Of the weights, where the zeros grew while they were trained.
+        late: Fraction of the weights that became zero only when training had ended.
     """
 
     before: Measured
     after: Measured
     figures: SparseFigures
     layers: int
+    training: Record | None = None
+    late: float = 0.0
 
 
 def sparsity_view(model: LoadedModel, theme: Theme) -> None:
@@ -54,16 +69,26 @@ def sparsity_view(model: LoadedModel, theme: Theme) -> None:
         "here. This looks at the whole model, whatever the mask removes."
     )
     settings = settings_form()
+    training = training_form(free=not settings.pattern)
     st.caption(get_weight_score(settings.method).about)
+    if training is not None:
+        st.caption(rows_text(model, training))
     data = state.current().data
-    key = result_key("sparse", model, data, settings)
+    key = sparse_key(model, data, settings, training)
     found: Sparse | None = store().recoveries.results.get(key)
     if found is not None:
+        if found.late:
+            st.warning(
+                f"{look.percent(found.late)} of the weights became zero only after training had ended, and nothing "
+                "made up for them. Allow more minutes."
+            )
         draw(found, settings)
+        if found.training is not None:
+            draw_training(found.training, found.late, theme)
         return
-    worker = store().recoveries.trainer
+    worker, label = store().recoveries.trainer, "Train and measure" if training else "Measure"
     job = worker.latest((session_id(), "sparsify"))
-    wait_for(job, key, "Measure", lambda: measure(session_id(), model, data, settings), worker)
+    wait_for(job, key, label, lambda: measure(session_id(), model, data, settings, training), worker)
 
 
 def settings_form() -> Sparsity:
@@ -85,31 +110,69 @@ def settings_form() -> Sparsity:
     return Sparsity(method, share / 100) if free else Sparsity(method, pattern=str(pattern))
 
 
-def measure(session: str, model: LoadedModel, data: str, settings: Sparsity) -> Job:
+def training_form(free: bool) -> Training | None:
+    """Whether the zeros grow while the weights are trained, and for how long; a pattern cannot grow."""
+    left, _, right = st.columns(3, gap="medium", vertical_alignment="center")
+    grows = left.toggle(
+        "While training", key="sparse_training" if free else "sparse_at_once", disabled=not free,
+        persist_state="session" if free else None, help=TRAINING_HELP,
+    )  # fmt: skip
+    if not (free and grows):
+        return None
+    minutes = right.slider(
+        "Minutes at most", 1, 10, 3, key="sparse_minutes", persist_state="session",
+        help="Training stops then. Zeros that have not grown until then are set at the end, and the result says so.",
+    )  # fmt: skip
+    return replace(GROWING, minutes=float(minutes))
+
+
+def sparse_key(model: LoadedModel, data: str, settings: Sparsity, training: Training | None) -> object:
+    """What a result belongs to."""
+    return result_key("sparse", model, data, settings, training)
+
+
+def measure(session: str, model: LoadedModel, data: str, settings: Sparsity, training: Training | None) -> Job:
     """Queue it where trainings run: nothing of ours may work beside the timing but measurements of masks."""
-    recoveries, key = store().recoveries, result_key("sparse", model, data, settings)
+    recoveries, key = store().recoveries, sparse_key(model, data, settings, training)
 
     def work(job: Job) -> Iterator[None]:
         from pruning.evaluation import compare
         from pruning.unstructured.measuring import measure_sparse
-        from pruning.unstructured.sparsifying import sparsify
 
-        def scoring(done: int, total: int) -> None:
-            job.report(done, total, "Scoring weights")
-
-        job.report(0, 1, "Scoring weights")
+        job.report(0, 1, "Reading the rows")
         rows = recoveries.rows(model, data)
-        found = sparsify(model, rows.train, settings, progress=scoring)
+        found = set_to_zero(job, model, rows.train, settings, training)
+        job.started = time.monotonic()  # what is left is told by the pace of measuring
         sparse = replace(model, module=found.module, fingerprint=f"{model.fingerprint}-{uuid.uuid4().hex}")
         sparse.__dict__["anatomy"] = model.anatomy  # the parts are the same, and need not be searched for again
         before = yield from measure_all(job, model, rows.measure, "Measuring the model as it is")
         after = yield from measure_all(job, sparse, rows.measure, "Measuring the model with zeros")
         job.report(0, 1, "Writing, zipping and timing")
         figures = measure_sparse(model.module, found.module, found.masks)
-        change = compare(before, after)
-        recoveries.results.put(key, Sparse(Measured(before), Measured(after, change), figures, len(found.masks)))
+        measured = Measured(before), Measured(after, compare(before, after))
+        record = Record.of(found.training) if found.training else None
+        recoveries.results.put(key, Sparse(*measured, figures, len(found.masks), record, found.late))
 
     return submit_again(recoveries.trainer, Job((session, "sparsify"), key, work))
+
+
+def set_to_zero(
+    job: Job, model: LoadedModel, rows: Examples, settings: Sparsity, training: Training | None
+) -> SparseModel:
+    """The copy with zeros, at once or while it is trained."""
+    from pruning.unstructured.dynamic import sparsify_gradually
+    from pruning.unstructured.sparsifying import sparsify
+
+    def scoring(done: int, total: int) -> None:
+        job.report(done, total, "Scoring weights")
+
+    def follow(done: int, total: int, history: tuple[History, ...]) -> None:
+        job.report(done, total, "Training while the zeros grow: step")
+
+    job.report(0, 1, "Scoring weights")
+    if training is None:
+        return sparsify(model, rows, settings, progress=scoring)
+    return sparsify_gradually(model, rows, settings, training=training, progress=follow)
 
 
 # Results ---------------------------------------------------------------------------------------------------------
@@ -137,6 +200,29 @@ def draw(found: Sparse, settings: Sparsity) -> None:
             f"All pruned layers on {figures.tokens} tokens, n = {figures.rounds} rounds in turn, on this computer."
         )
     st.markdown(f"**{verdict(figures)}**")
+
+
+def draw_training(record: Record, late: float, theme: Theme) -> None:
+    """What training did while the zeros grew."""
+    st.header("While training")
+    title = growing_title(record, late)
+    subtitle = "after each epoch" if late else "after each epoch; only states with all zeros can be kept"
+    figure = training_chart(record.history, title=title, kept=record.best, subtitle=subtitle, theme=theme)
+    alt = describe_training(record.history, title)
+    st.plotly_chart(figure, theme=None, config=charts.CONFIG, key="sparse_history", alt=alt)
+    st.caption(training_words("Fine-tuning of all weights", record))
+
+
+def growing_title(record: Record, late: float) -> str:
+    """
+    >>> rows = History(0, 0, None, 0.5, 0.8), History(9, 4, 0.6, 0.52, 0.85)
+    >>> growing_title(Record(rows, rows[1], 9, (8, 2), "epochs", 4.0), 0.0)
+    'Held-out loss 0.500 before, 0.520 with zeros'
+    """
+    if late:
+        return "Not all zeros were there when training ended"
+    first, last = (look.number(row.held_out_loss) for row in (record.history[0], record.best))
+    return f"Held-out loss {first} before, {last} with zeros"
 
 
 def competition(settings: Sparsity) -> str:

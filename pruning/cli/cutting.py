@@ -11,7 +11,7 @@ import click
 
 from pruning.cli.options import load, model_options, read_groups, read_mask, write
 from pruning.cli.planning import read_plan, tell_reached
-from pruning.cli.recovering import compensated, read_recovery, recovery_options, recovery_rows, told, train
+from pruning.cli.recovering import cut_and_recover, read_recovery, recovery_options, recovery_rows, told
 from pruning.data import DataSpec
 from pruning.errors import PruningError
 
@@ -38,7 +38,6 @@ def prune(json_file: str | None, **options: Any) -> None:
     from pruning.card import summary
     from pruning.export import export_checkpoint
     from pruning.masks import whole_groups
-    from pruning.surgery import prune as cut
 
     asked = read_mask(options)
     if not asked and not options["groups"]:
@@ -55,12 +54,7 @@ def prune(json_file: str | None, **options: Any) -> None:
     if options["whole_groups"]:
         mask = whole_groups(asked, model.anatomy)
     rows = recovery_rows(model, recovery.data, options) if recovery.data else None
-    compensation = compensated(model, mask, rows, recovery.compensation) if rows else None
-    pruned = cut(model, mask, compensation=compensation)
-    recovered = None
-    if rows and recovery.training:
-        recovered = train(model, pruned, rows, recovery.training, options["recover_minutes"])
-        pruned = recovered.pruned
+    pruned, recovered = cut_and_recover(model, mask, rows, recovery)
     story = _story(model, pruned, options)
     written = export_checkpoint(model, pruned, folder, overwrite=overwrite, onnx=options["onnx"], story=story)
     value, lines = summary(model, written, story)
@@ -87,7 +81,9 @@ def _story(model: LoadedModel, pruned: PrunedModel, options: dict[str, Any]) -> 
         read = json.loads(Path(options["mask_file"]).read_text(encoding="utf-8"))
         plan = read if "mask" in read else None
     given = {"--mask": options["mask_file"], "--heads": options["heads"], "--groups": options["groups"]}
-    given |= {f"--{name.replace('_', '-')}": options[name] for name in ("recover_data", "recover_minutes")}
+    given |= {
+        f"--{name.replace('_', '-')}": options[name] for name in ("recover_data", "recover_minutes", "recover_steps")
+    }
     given["--recover"] = '" --recover "'.join(options["recover"])
     source = " ".join(f'{name} "{value}"' for name, value in given.items() if value)
     command = f"python -m pruning prune {model.spec.name} {source} -o FOLDER"

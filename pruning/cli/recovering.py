@@ -13,6 +13,7 @@ from pruning.cli.options import Progress
 from pruning.data import DataSpec
 from pruning.errors import DataError
 from pruning.recovery.methods import RecoveryMethod, get_method, recovery_methods
+from pruning.recovery.settings import Training, by_cut
 
 if TYPE_CHECKING:
     from pruning.masks import Mask
@@ -31,6 +32,13 @@ def recovery_options(command: Callable) -> Callable:
     for option in (
         click.option(
             "--recover-data", metavar="DATA", help="What to recover with; a built-in model's own calibration rows."
+        ),
+        click.option(
+            "--recover-steps",
+            type=click.IntRange(2, 20),
+            metavar="N",
+            help="Cut and train in turn, in so many steps, the least important first; each trains for its share of the "
+            "minutes. Not with means or reconstruction.",
         ),
         click.option("--recover-minutes", type=click.FloatRange(0, min_open=True), help="Stop training after so long."),
         click.option(
@@ -52,11 +60,15 @@ class Recovery:
         compensation: ``none``, ``mean`` or ``reconstruct``.
         training: A method that trains, or ``None``.
         data: Whose calibration rows are used.
+        minutes: Of training, over all steps.
+        steps: In how many cuts; 1 for all at once.
     """
 
     compensation: str
     training: RecoveryMethod | None
     data: DataSpec | None
+    minutes: float | None = None
+    steps: int = 1
 
 
 def preview_options(command: Callable) -> Callable:
@@ -93,14 +105,23 @@ def read_recovery(options: dict[str, Any], plan: Plan | None) -> Recovery:
     for kind in (plain, training):
         if len(kind) > 1:
             raise click.UsageError(f"--recover {kind[0].name} and --recover {kind[1].name} exclude each other")
-    if options["recover_minutes"] and not training:
-        names = "|".join(name for name, method in recovery_methods().items() if method.trains)
-        raise click.UsageError(f"--recover-minutes needs --recover {names}")
+    for name in ("recover_minutes", "recover_steps"):
+        if options[name] and not training:
+            names = "|".join(name for name, method in recovery_methods().items() if method.trains)
+            raise click.UsageError(f"--{name.replace('_', '-')} needs --recover {names}")
     compensation = plain[0].name if plain else plan.compensation if plan else "none"
+    if options["recover_steps"] and compensation != "none":
+        whose = "--recover" if plain else "the plan's compensation"
+        raise click.UsageError(
+            f"--recover-steps and {whose} {compensation} exclude each other: the steps start from the whole model, "
+            "whose projections are not refitted"
+        )
     needed = bool(training) or compensation != "none"
     if options["recover_data"] and not needed:
         raise click.UsageError(f"--recover-data needs --recover {'|'.join(recovery_methods())}")
-    return Recovery(compensation, training[0] if training else None, recovery_data(options) if needed else None)
+    data = recovery_data(options) if needed else None
+    minutes, steps = options["recover_minutes"], options["recover_steps"] or 1
+    return Recovery(compensation, training[0] if training else None, data, minutes, steps)
 
 
 def recovery_data(options: dict[str, Any]) -> DataSpec:
@@ -142,29 +163,48 @@ def compensated(model: LoadedModel, mask: Mask, examples: Examples, method: str)
         return compensate(model, mask, examples, method, progress=progress)
 
 
-def train(
-    model: LoadedModel, pruned: PrunedModel, examples: Examples, method: RecoveryMethod, minutes: float | None
-) -> Recovered:
-    """Train a pruned model as the options say."""
+def cut_and_recover(
+    model: LoadedModel, mask: Mask, examples: Examples | None, recovery: Recovery
+) -> tuple[PrunedModel, Recovered | None]:
+    """The smaller model, and its training where the options ask for one."""
     from pruning.recovery.training import recover
+    from pruning.surgery import prune
 
-    settings = method.settings
+    training = recovery.training and recovery.training.settings
+    if examples and training and recovery.steps > 1:
+        found = _train_in_steps(model, mask, examples, replace(training, minutes=recovery.minutes), recovery.steps)
+        return found.pruned, found
+    compensation = compensated(model, mask, examples, recovery.compensation) if examples else None
+    pruned = prune(model, mask, compensation=compensation)
+    if not (examples and training):
+        return pruned, None
+    settings = replace(training, minutes=recovery.minutes)
     with Progress("training") as progress:
-        return recover(
-            model,
-            pruned,
-            examples,
-            settings=settings and replace(settings, minutes=minutes),
-            progress=lambda done, total, history: progress(done, total),
+        found = recover(
+            model, pruned, examples, settings=settings, progress=lambda done, total, _: progress(done, total)
         )
+    return found.pruned, found
+
+
+def _train_in_steps(model: LoadedModel, mask: Mask, examples: Examples, settings: Training, steps: int) -> Recovered:
+    from pruning.recovery.gradual import gradual, in_steps
+
+    with Progress("scoring") as progress:
+        masks = in_steps(model, mask, examples, steps, batch_size=settings.batch_size, progress=progress)
+    share = replace(settings, minutes=settings.minutes and settings.minutes / len(masks))
+    with Progress("training") as progress:
+        return gradual(model, masks, examples, settings=share, progress=lambda done, total, _: progress(done, total))
 
 
 def told(found: Recovered, spec: DataSpec) -> tuple[dict[str, Any], list[str]]:
     """What training did, as JSON and as lines to read."""
-    first, best, (trained, held) = found.history[0], found.best, found.rows
+    cuts, best, (trained, held) = by_cut(found.history), found.best, found.rows
+    first, count = cuts[-1][0], f" in {len(cuts)} cuts" if len(cuts) > 1 else ""
+    last = " of the last cut" if count else ""
     value = {
         "method": found.settings.method,
         "data": spec.name,
+        "masks": len(cuts),
         "rows": {"trained": trained, "held_out": held},
         "steps": found.steps,
         "best_step": best.step,
@@ -173,12 +213,13 @@ def told(found: Recovered, spec: DataSpec) -> tuple[dict[str, Any], list[str]]:
         "history": [asdict(row) for row in found.history],
     }
     lines = [
-        f"{found.settings.words}: {found.steps:,} steps on {trained:,} rows of {spec.name} in {found.seconds:.0f} s, "
-        f"ended by {found.reason}; kept the state after step {best.step:,}"
+        f"{found.settings.words}{count}: {found.steps:,} steps on {trained:,} rows of {spec.name} in "
+        f"{found.seconds:.0f} s, ended by {found.reason}; kept the state after step {best.step:,}{last}"
     ]
     if held:
+        where = f"on {held:,} rows held out{', under the last mask' if count else ''}"
         lines.append(
-            f"on {held:,} rows held out: loss {first.held_out_loss:.4g} before, {best.held_out_loss:.4g} after; "
+            f"{where}: loss {first.held_out_loss:.4g} before, {best.held_out_loss:.4g} after; "
             f"accuracy {first.held_out_accuracy:.4g} before, {best.held_out_accuracy:.4g} after"
         )
     return value, lines

@@ -5,19 +5,23 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from functools import reduce
 from itertools import pairwise
+from operator import or_
 from typing import TYPE_CHECKING
 
 from pruning.copying import twin_of, with_own_weights
-from pruning.errors import MaskError
+from pruning.errors import MaskError, PruningError
 from pruning.gating import gated
+from pruning.masks import Mask
 from pruning.recovery.loop import Trainer, seeded, split_rows
 from pruning.recovery.losses import Objective
 from pruning.recovery.settings import History, OnTraining, ShouldStop, Training
 from pruning.recovery.training import Recovered, check_trainable, made_trainable, result_of
+from pruning.scopes import SCOPES, Scope, UnitId, mask_of, units_of
 
 if TYPE_CHECKING:
-    from pruning.masks import Mask
+    from pruning.importance.base import Progress
     from pruning.models import LoadedModel
     from pruning.tasks import Examples, Task
 
@@ -77,6 +81,51 @@ def gradual(
         merge()
         whole = _like(original, twin_of(student.eval().requires_grad_(False)))
         return result_of(prune(whole, masks[-1]), trainers)
+
+
+def in_steps(
+    model: LoadedModel,
+    mask: Mask,
+    examples: Examples,
+    steps: int,
+    *,
+    task: Task | None = None,
+    batch_size: int = 32,
+    progress: Progress | None = None,
+) -> list[Mask]:
+    """Nested masks that lead to a mask, for `gradual`: the least important units of each kind go first.
+
+    Every step takes an even portion of the heads, of the neurons and of the layers, by their absolute gradient in the
+    whole model. A step that would take nothing is left out, so a small mask may have fewer.
+
+    Args:
+        mask: What the last of the masks removes.
+        examples: Calibration examples, for the importance.
+        progress: Called with the examples done and how many there are, for each kind anew; may raise `Cancelled`.
+
+    Raises:
+        PruningError: There is to be less than one step, or the mask does not fit.
+        UnsupportedError: The model cannot be scored.
+    """
+    from pruning.importance.scoring import score
+
+    if steps < 1:
+        raise PruningError(f"steps is {steps}: it must be at least 1")
+    mask.check(model.anatomy)
+    if steps == 1:
+        return [mask]
+    ranked: dict[Scope, list[UnitId]] = {}
+    for scope in SCOPES:
+        if units := units_of(mask, scope):
+            found = score(model, "gradient", examples, task=task, batch_size=batch_size, progress=progress, scope=scope)
+            ranked[scope] = [unit for unit in found.ranked() if unit in units]
+    masks: list[Mask] = []
+    for step in range(1, steps):
+        parts = (mask_of(scope, units[: len(units) * step // steps]) for scope, units in ranked.items())
+        taken = reduce(or_, parts, Mask())
+        if taken and taken not in (*masks[-1:], mask):
+            masks.append(taken)
+    return [*masks, mask]
 
 
 def _at_once() -> bool:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Literal, get_args
 
 from pruning.errors import PruningError
@@ -105,7 +106,7 @@ class History:
     """One row of a training's record, made before the first step and after every epoch.
 
     Attributes:
-        step: Steps done.
+        step: Steps done; under each mask of gradual pruning they are counted anew.
         seconds: Since training began.
         train_loss: Mean objective over the steps since the last row; ``None`` before the first step.
         held_out_loss: Mean objective over the held-out examples; ``None`` where none are held out.
@@ -117,6 +118,16 @@ class History:
     train_loss: float | None
     held_out_loss: float | None
     held_out_accuracy: float | None
+
+
+def by_cut(history: Sequence[History]) -> list[tuple[History, ...]]:
+    """The record of each cut: a training in one cut has one, gradual pruning has one for each mask.
+
+    >>> [len(rows) for rows in by_cut([History(step, 0, None, None, None) for step in (0, 4, 0, 4, 8)])]
+    [2, 3]
+    """
+    starts = [number for number, row in enumerate(history) if row.step == 0]
+    return [tuple(history[start:end]) for start, end in pairwise([*starts, len(history)])]
 
 
 OnTraining = Callable[[int, int, tuple[History, ...]], None]  # steps done, steps in all, record; may raise Cancelled

@@ -76,7 +76,8 @@ def sparsify_gradually(
 ) -> SparseModel:
     """Train all weights of a copy while more and more of them become zero, and stay zero.
 
-    States before the target is reached cannot be the best. Where training ends before that, the rest goes at its end.
+    States before the target is reached cannot be the best. Where training ends before that, the rest goes at its end,
+    and the result's ``late`` says how much.
 
     Args:
         training: Its method is ``fine-tune``: low-rank updates would fill the zeros when they are merged.
@@ -110,12 +111,13 @@ def sparsify_gradually(
             watch=watch,
         )
         trainer.run()
+        late = settings.share - growing.share
         growing.reach(settings.share)
         make_permanent(student, growing.masks)
     student.eval().requires_grad_(False)
     parameters = sum(p.numel() for p in student.parameters())
     done = result_of(PrunedModel(student, Mask(), parameters, 0.0, "configured"), [trainer])
-    return SparseModel(student, growing.masks, settings, done)
+    return SparseModel(student, growing.masks, settings, done, late)
 
 
 def _check(settings: Sparsity, training: Training) -> None:

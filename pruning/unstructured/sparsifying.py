@@ -30,12 +30,14 @@ class SparseModel:
     Attributes:
         masks: By path, ``(out, in)``: whether a weight stays.
         training: What was trained on the way, where it was.
+        late: Fraction of the weights that became zero after training had ended, because it ended early.
     """
 
     module: nn.Module
     masks: Masks
     settings: Sparsity
     training: Recovered | None = None
+    late: float = 0.0
 
     @property
     def weights(self) -> int:

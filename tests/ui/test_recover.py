@@ -163,6 +163,34 @@ def test_a_cancelled_training_keeps_nothing_and_a_stopped_one_its_best(tiny: Loa
         assert (recoveries.trained(script.session_state["session_id"]) is not None) == kept
 
 
+def test_a_training_in_steps_says_so_everywhere(tiny: LoadedModel) -> None:
+    script = opened(Mask.parse_heads("0:0,1:1-2"))
+    assert script.selectbox(key="train_cuts").value == 1
+    trained(fine(script.selectbox(key="train_cuts").set_value(3).run()))
+    found = store().recoveries.trained(script.session_state["session_id"])
+    assert found is not None
+    assert found.asked.cuts == 3
+    assert found.recovered.settings.minutes == pytest.approx(2 / 3)
+    assert found.recovered.pruned.mask == found.asked.mask
+    assert "Distillation in 3 cuts on 10 rows, 2 held out" in words(script)
+    assert "--recover-minutes 2 --recover-steps 3" in "\n".join(code.value for code in script.code)
+    job = store().recoveries.trainer.latest((script.session_state["session_id"], "train"))
+    assert job is not None
+    assert job.step == "Training after cut 3 of 3"
+
+
+def test_several_steps_need_nothing_in_place(tiny: LoadedModel) -> None:
+    script = opened()
+    fine(script.selectbox(key="train_cuts").set_value(2).run())
+    fine(next(one for one in script.segmented_control if "Means" in one.options).set_value("mean").run())
+    assert script.selectbox(key="train_one_cut").disabled
+    assert "choose “Nothing” above for them" in words(script)
+    trained(script)
+    found = store().recoveries.trained(script.session_state["session_id"])
+    assert found is not None
+    assert (found.asked.compensation, found.asked.cuts) == ("mean", 1)
+
+
 def test_a_setting_out_of_range_says_what_is_allowed(tiny: LoadedModel) -> None:
     script = opened()
     fine(script.number_input(key="train_distill_held_out").set_value(1.5).run())
@@ -190,6 +218,24 @@ def test_single_weights_are_measured_in_accuracy_size_and_speed(tiny: LoadedMode
     tables = [html.proto.body for html in script.get("html") if "<table>" in html.proto.body]
     assert "Compressed rows, CSR" in tables[0]
     assert "sparse kernel" in tables[1]
+
+
+def test_single_weights_go_while_the_others_are_trained(tiny: LoadedModel) -> None:
+    script = opened(view="Single weights")
+    fine(script.toggle(key="sparse_training").set_value(True).run())
+    assert "20% of them are held out for stopping early" in words(script)
+    press(script, "Train and measure")
+    ended(script, store().recoveries.trainer, "sparsify")
+    assert labels(script)["Zeros"] == "50.0%"
+    assert "Fine-tuning of all weights on 10 rows, 2 held out" in words(script)
+    assert "While training" in [header.value for header in script.header]
+    fine(script.segmented_control(key="sparse_pattern").set_value("2:4").run())
+    toggle = script.toggle(key="sparse_at_once")
+    assert (toggle.disabled, toggle.value) == (True, False)
+    assert "A pattern cannot grow" in toggle.help
+    press(script, "Measure")
+    ended(script, store().recoveries.trainer, "sparsify")
+    assert "Fine-tuning" not in words(script)
 
 
 def test_an_ensemble_is_compared_with_its_best_member(tiny: LoadedModel) -> None:
@@ -225,6 +271,19 @@ def test_the_chart_marks_the_state_that_is_kept() -> None:
     widths = {trace.name: trace.line.width for trace in figure.data if trace.mode == "lines+markers"}
     assert widths["held out"] > widths["training"]
     assert "after 5 steps training loss 0.600, held out 0.400" in describe_training(RECORD)
+
+
+def test_the_chart_breaks_at_every_cut_and_rings_what_follows_the_last() -> None:
+    again = (History(0, 0.0, None, 0.7, 0.7), History(6, 2.0, 0.3, 0.6, 0.8))
+    figure = training_chart((*RECORD, *again))
+    lines = {trace.name: trace.x for trace in figure.data if trace.mode == "lines+markers"}
+    assert lines["held out"] == (0, 5, 10, None, 10, 16)
+    assert lines["training"] == (5, 10, None, 16)
+    ring = next(trace for trace in figure.data if trace.name == "kept")
+    assert (ring.x, ring.y) == ((16,), (0.6,))
+    assert [shape.x0 for shape in figure.layout.shapes] == [10]
+    assert training_title((*RECORD, *again)) == "After cut 2 the held-out loss fell to 0.600"
+    assert "after 16 steps training loss 0.300" in describe_training((*RECORD, *again))
 
 
 @pytest.mark.parametrize(
