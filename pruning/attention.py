@@ -1,8 +1,8 @@
 """Watching attention: queries, keys, values and outputs of every call, without touching the model.
 
 transformers routes the attention of most models through one lookup, ``AttentionInterface.get_interface``. It is wrapped
-once for the process, does nothing by itself, and hands each call to the observer of the
-current context, if there is one.
+once for the process, does nothing by itself, and hands each call to the observer of the current context, if there is
+one; what a context says is to run instead of an attention function runs in its place.
 The implementation's name stays as it is, so the model goes on building the attention mask that belongs to it.
 """
 
@@ -46,6 +46,8 @@ class AttentionCall:
 
 Observer = Callable[[AttentionCall], None]
 _OBSERVER: ContextVar[Observer | None] = ContextVar("headroom_attention_observer", default=None)
+Around = Callable[[Callable[..., Any]], Callable[..., Any]]  # an attention function to another
+_AROUND: ContextVar[Around | None] = ContextVar("headroom_attention_around", default=None)
 _INSTALL_LOCK = threading.Lock()
 _installed = False
 
@@ -59,6 +61,17 @@ def observed(observer: Observer) -> Iterator[None]:
         yield
     finally:
         _OBSERVER.reset(token)
+
+
+@contextmanager
+def replaced(around: Around) -> Iterator[None]:
+    """Run what ``around`` makes of each attention function in this context, on this thread only."""
+    _install()
+    token = _AROUND.set(around)
+    try:
+        yield
+    finally:
+        _AROUND.reset(token)
 
 
 def on_this_thread(hook: Callable) -> Callable:
@@ -79,7 +92,8 @@ def _install() -> None:
 
         def get_interface(self: Any, *args: Any, **kwargs: Any) -> Callable:
             function = original(self, *args, **kwargs)
-            observer = _OBSERVER.get()
+            observer, around = _OBSERVER.get(), _AROUND.get()
+            function = function if around is None else around(function)
             return function if observer is None else _watched(function, observer)
 
         AttentionInterface.get_interface = get_interface

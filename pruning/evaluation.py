@@ -17,6 +17,7 @@ from pruning.statistics import Estimate, mcnemar, mean, paired_proportion, perce
 if TYPE_CHECKING:
     from pruning.models import LoadedModel
     from pruning.recovery.compensation import Compensation
+    from pruning.replay import Tapes
     from pruning.tasks import Collector, Examples, Outcome, Task
 
 FIRST_STEP, STEP = 96, 384  # a first estimate after 96 examples, a better one after every 384 more
@@ -131,13 +132,17 @@ def evaluate_in_steps(
     seed: int = 0,
     on_progress: OnProgress | None = None,
     compensation: Compensation | None = None,
+    tapes: Tapes | None = None,
 ) -> Iterator[Evaluation]:
     """The same in growing random samples: an evaluation of what has been seen so far after each, the whole one last.
 
     No mask is set between two steps, so the thread may do other work there.
+
+    Args:
+        tapes: Where states are kept, so that the next mask is run only from the first layer on that it changes.
     """
     steps = random_steps(len(examples), seed)
-    return _evaluate(model, examples, mask, task, batch_size, seed, on_progress, compensation, steps)
+    return _evaluate(model, examples, mask, task, batch_size, seed, on_progress, compensation, steps, tapes)
 
 
 def _evaluate(
@@ -150,19 +155,27 @@ def _evaluate(
     on_progress: OnProgress | None,
     compensation: Compensation | None,
     steps: Sequence[Sequence[int]],
+    tapes: Tapes | None = None,
 ) -> Iterator[Evaluation]:
     import torch
 
     from pruning.gating import gated
-    from pruning.tasks import Collector, batches, forward, task_of
+    from pruning.replay import runner_of
+    from pruning.tasks import Collector, batches, task_of
 
     mask, task = mask or Mask(), task or task_of(model)
     collector, seconds = Collector(len(examples)), 0.0
+    runner, owner = runner_of(model, examples), (model.fingerprint, examples.fingerprint)
     for positions in steps:
         started = time.perf_counter()
-        with gated(model, mask, compensation=compensation) as module, torch.inference_mode():
+        with gated(runner.model, mask, compensation=compensation), torch.inference_mode():
             for batch in batches(examples, batch_size, model.device, positions):
-                collector.add(batch, task.outcome(forward(module, batch), batch))
+                if tapes is not None:
+                    with tapes.of(owner, batch.positions) as tape:
+                        logits = runner.replay(batch, tape, mask, compensation)
+                else:
+                    logits = runner.logits(batch)
+                collector.add(batch, task.outcome(logits, batch))
                 if on_progress is not None:
                     on_progress(len(collector.done), len(examples))
         found = summarise(model, examples, mask, task, collector, seed)

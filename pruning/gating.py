@@ -12,7 +12,7 @@ from __future__ import annotations
 import threading
 import weakref
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -91,8 +91,13 @@ def _with_first(output: Any, y: Tensor) -> Any:
 
 
 def entry(args: tuple[Any, ...], kwargs: Mapping[str, Any], y: Tensor) -> Tensor | None:
-    """What a residual layer with output ``y`` adds to: the first of its inputs with that shape, if there is one."""
-    inputs = (value for value in (*args, *kwargs.values()) if isinstance(value, Tensor))
+    """What a residual layer with output ``y`` adds to: the first of its inputs with that shape, if there is one.
+
+    A layer that ran for the first position alone (`pruning.replay`) adds to the first position of its input.
+    """
+    inputs = [value for value in (*args, *kwargs.values()) if isinstance(value, Tensor)]
+    if y.dim() == 3 and y.shape[1] == 1:
+        inputs += [value[:, :1] for value in inputs if value.dim() == 3]
     return next((value for value in inputs if value.shape == y.shape), None)
 
 
@@ -253,6 +258,11 @@ def unit_gates(model: LoadedModel, gates: Tensor, scope: Scope = "heads") -> Ite
     parts = gates.split(sizes_of(model.anatomy, scope), dim=-1)
     with gates_set(dict(zip(slots, parts, strict=True))):
         yield model.module
+
+
+def part_gates(model: LoadedModel, scope: Scope, part: int, gate: Tensor) -> AbstractContextManager[None]:
+    """Gates for the units of one site, block or layer, ``(unit,)``; the others stay as they are set."""
+    return gates_set({slots_of(install(model.module, model.anatomy), scope)[part]: gate})
 
 
 def slots_of(installation: Installation, scope: Scope) -> tuple[Slot, ...]:

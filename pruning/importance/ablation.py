@@ -5,12 +5,13 @@ Michel, Levy & Neubig, "Are Sixteen Heads Really Better than One?", NeurIPS 2019
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from pruning.importance.base import Criterion, register
 from pruning.importance.context import ScoringContext
+from pruning.scopes import mask_of
 
 
 @register
@@ -40,15 +41,33 @@ class Ablation(Criterion):
 
 
 def loss_rises(context: ScoringContext) -> np.ndarray:
-    """Loss of each example with one unit's gate closed minus its loss with all open, ``(example, unit)``."""
+    """Loss of each example with one unit's gate closed minus its loss with all open, ``(example, unit)``.
+
+    A batch is run once in full; without a unit it is run again only from that unit's layer on.
+    """
     import torch
 
-    total = context.total_units
-    with_all = context.example_losses(None, 0, total + 1)
-    differences = np.zeros((context.samples, total))
-    for unit in range(total):
-        if context.kept[unit]:
-            gates = torch.ones(total, device=context.model.device)
-            gates[unit] = 0.0
-            differences[:, unit] = context.example_losses(gates, unit + 1, total + 1) - with_all
-    return differences
+    from pruning.gating import part_gates
+    from pruning.replay import Tape, runner_of
+
+    assert context.examples is not None
+    runner = runner_of(context.model, context.examples)
+    twin = replace(context, model=runner.model)
+    kept, starts = context.kept, np.cumsum((0, *context.sizes))
+    units = [(part, unit) for part, size in enumerate(context.sizes) for unit in range(size)]
+    units = [(part, unit) for part, unit in units if kept[int(starts[part]) + unit]]
+    rises, done = np.zeros((context.samples, context.total_units)), 0
+    with torch.inference_mode(), twin.in_setting():
+        for batch in context.batches():
+            tape = Tape() if runner.replays else None
+            whole = twin.batch_losses(runner.logits(batch, tape), batch)
+            for part, unit in units:
+                gate = kept[starts[part] : starts[part + 1]].clone()
+                gate[unit] = 0.0
+                with part_gates(runner.model, context.scope, part, gate):
+                    start = runner.start_of(mask_of(context.scope, [(part, unit)]), tape) if tape else None
+                    losses = twin.batch_losses(runner.logits(batch, tape, start, notes=False), batch)
+                rises[list(batch.positions), int(starts[part]) + unit] = losses - whole
+                done += len(batch.positions)
+                context.progress(done, context.samples * len(units))
+    return rises

@@ -97,6 +97,11 @@ class ScoringContext:
         assert self.task is not None
         return self.task.losses(forward(module, batch), batch)
 
+    def batch_losses(self, logits: Tensor, batch: Batch) -> np.ndarray:
+        """Loss of each example of a batch, ``(example,)``, in float64."""
+        assert self.task is not None
+        return self.task.losses(logits, batch).double().cpu().numpy()
+
     def gates(self, gates: Tensor) -> AbstractContextManager[Any]:
         """Gates for every unit, ``(unit,)`` or ``(example, unit)``; what the setting removes stays removed."""
         from pruning.gating import unit_gates
