@@ -5,7 +5,7 @@ Michel, Levy & Neubig, "Are Sixteen Heads Really Better than One?", NeurIPS 2019
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -48,26 +48,23 @@ def loss_rises(context: ScoringContext) -> np.ndarray:
     import torch
 
     from pruning.gating import part_gates
-    from pruning.replay import Tape, runner_of
+    from pruning.replay import Tape
 
-    assert context.examples is not None
-    runner = runner_of(context.model, context.examples)
-    twin = replace(context, model=runner.model)
-    kept, starts = context.kept, np.cumsum((0, *context.sizes))
+    runner, kept, starts = context.runner, context.kept, np.cumsum((0, *context.sizes))
     units = [(part, unit) for part, size in enumerate(context.sizes) for unit in range(size)]
     units = [(part, unit) for part, unit in units if kept[int(starts[part]) + unit]]
     rises, done = np.zeros((context.samples, context.total_units)), 0
-    with torch.inference_mode(), twin.in_setting():
+    with torch.inference_mode(), context.in_setting():
         for batch in context.batches():
-            tape = Tape() if runner.replays else None
-            whole = twin.batch_losses(runner.logits(batch, tape), batch)
+            tape = Tape()
+            whole = context.losses(batch, tape)
             for part, unit in units:
                 gate = kept[starts[part] : starts[part + 1]].clone()
                 gate[unit] = 0.0
+                start = runner.start_of(mask_of(context.scope, [(part, unit)]), tape)
                 with part_gates(runner.model, context.scope, part, gate):
-                    start = runner.start_of(mask_of(context.scope, [(part, unit)]), tape) if tape else None
-                    losses = twin.batch_losses(runner.logits(batch, tape, start, notes=False), batch)
-                rises[list(batch.positions), int(starts[part]) + unit] = losses - whole
+                    rise = context.losses(batch, tape, start=start, notes=False) - whole
+                rises[list(batch.positions), int(starts[part]) + unit] = rise.double().cpu().numpy()
                 done += len(batch.positions)
                 context.progress(done, context.samples * len(units))
     return rises

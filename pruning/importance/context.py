@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from pruning.means import Means
     from pruning.models import LoadedModel
     from pruning.recovery.compensation import Compensation
+    from pruning.replay import Runner, Tape
     from pruning.tasks import Batch, Examples, Task
 
 
@@ -90,29 +91,41 @@ class ScoringContext:
         assert self.examples is not None
         return batches(self.examples, size or self.batch_size, self.model.device)
 
-    def losses(self, module: Any, batch: Batch) -> Tensor:
-        """Loss of each example under the gates that are set, ``(example,)``."""
-        from pruning.tasks import forward
+    @cached_property
+    def runner(self) -> Runner:
+        """What runs the model where only its losses are asked for."""
+        from pruning.replay import runner_of
 
-        assert self.task is not None
-        return self.task.losses(forward(module, batch), batch)
+        assert self.examples is not None
+        return runner_of(self.model, self.examples)
 
-    def batch_losses(self, logits: Tensor, batch: Batch) -> np.ndarray:
-        """Loss of each example of a batch, ``(example,)``, in float64."""
+    def losses(self, batch: Batch, tape: Tape | None = None, **how: Any) -> Tensor:
+        """Loss of each example under the gates that are set, ``(example,)``.
+
+        Args:
+            tape, how: As `Runner.logits` takes them.
+        """
         assert self.task is not None
-        return self.task.losses(logits, batch).double().cpu().numpy()
+        return self.task.losses(self.runner.logits(batch, tape, **how), batch)
 
     def gates(self, gates: Tensor) -> AbstractContextManager[Any]:
-        """Gates for every unit, ``(unit,)`` or ``(example, unit)``; what the setting removes stays removed."""
+        """Gates for every unit, ``(unit,)`` or ``(example, unit)``; what the setting removes stays removed.
+
+        They act on `losses`.
+        """
         from pruning.gating import unit_gates
 
-        return unit_gates(self.model, gates * self.kept, self.scope)
+        return unit_gates(self.runner.model, gates * self.kept, self.scope)
 
-    def in_setting(self) -> AbstractContextManager[Any]:
+    @contextmanager
+    def in_setting(self) -> Iterator[None]:
         """The model in the state in which it is scored; `score` sets it around the whole job."""
         from pruning.gating import gated
 
-        return gated(self.model, self.setting.mask, self.setting.means, self.setting.compensation)
+        with ExitStack() as stack:
+            for model in [self.model, *([self.runner.model] if self.examples else [])]:
+                stack.enter_context(gated(model, self.setting.mask, self.setting.means, self.setting.compensation))
+            yield
 
     def example_losses(self, gates: Tensor | None, done: int = 0, total: int = 1) -> np.ndarray:
         """Loss of each example, ``(example,)``, in float64, without gradients."""
@@ -121,12 +134,8 @@ class ScoringContext:
         losses = np.empty(self.samples)
         seen = 0
         for batch in self.batches():
-            with torch.inference_mode():
-                if gates is None:
-                    values = self.losses(self.model.module, batch)
-                else:
-                    with self.gates(gates) as module:
-                        values = self.losses(module, batch)
+            with torch.inference_mode(), self.gates(gates) if gates is not None else nullcontext():
+                values = self.losses(batch)
             losses[list(batch.positions)] = values.double().cpu().numpy()
             seen += len(batch.positions)
             self.progress(done * self.samples + seen, total * self.samples)

@@ -56,8 +56,8 @@ def gate_gradients(context: ScoringContext, gate: float = 1.0, done: int = 0, to
     for batch in context.batches(alone):
         size = len(batch.positions)
         gates = torch.full((size, context.total_units), gate, device=context.model.device, requires_grad=True)
-        with torch.enable_grad(), context.gates(gates) as module:
-            (gradient,) = torch.autograd.grad(context.losses(module, batch).sum(), gates)
+        with torch.enable_grad(), context.gates(gates):
+            (gradient,) = torch.autograd.grad(context.losses(batch).sum(), gates)
         gradients[list(batch.positions)] = gradient.double().cpu().numpy()
         seen += size
         context.progress(done * context.samples + seen, total * context.samples)

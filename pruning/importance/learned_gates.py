@@ -111,8 +111,8 @@ class LearnedGates(Criterion):
             (gradient,) = torch.autograd.grad(self.penalty * share, logits)
             for batch in batches(context.examples, size, logits.device, positions):
                 drawn, noise = noise.split((len(batch.positions), len(noise) - len(batch.positions)))
-                with context.gates(hard_concrete(logits, drawn)) as module:
-                    loss = context.losses(module, batch).sum() / len(positions)
+                with context.gates(hard_concrete(logits, drawn)):
+                    loss = context.losses(batch).sum() / len(positions)
                 gradient = gradient + torch.autograd.grad(loss, logits)[0]
         return gradient
 

@@ -67,7 +67,9 @@ class WeightTaylor(Criterion):
         import torch
 
         from pruning.gating import gated
+        from pruning.tasks import forward
 
+        assert context.task is not None
         if next(twin.module.parameters()).dtype != torch.float32:
             raise UnsupportedError(f"{self.name} needs the weights in float32")
         weights = [parameter.requires_grad_() for parameter in twin.module.parameters()]
@@ -76,7 +78,7 @@ class WeightTaylor(Criterion):
         with gated(twin, context.setting.mask, context.setting.means):
             for batch in context.batches():
                 with torch.enable_grad():
-                    loss = context.losses(twin.module, batch).sum()
+                    loss = context.task.losses(forward(twin.module, batch), batch).sum()
                     gradients = torch.autograd.grad(loss, weights, allow_unused=True)
                 for total, gradient in zip(sums, gradients, strict=True):
                     if gradient is not None:

@@ -69,6 +69,7 @@ class Runner:
         if not self.stages:
             return forward(module, batch)
         start, last = start or Start(), len(self.stages) - 1
+        tape = tape if self.replays else None
         now = Pass(last, tape, start.stage, resumes=start.resumes, notes=notes, narrowing=self.narrowing)
         with ExitStack() as stack:
             stack.callback(PASS.reset, PASS.set(now))
@@ -77,6 +78,8 @@ class Runner:
 
     def start_of(self, change: Mask, tape: Tape) -> Start:
         """The first place that removing, or bringing back, these units changes."""
+        if not self.replays:
+            return Start()
         anatomy, last = self.model.anatomy, len(self.stages) - 1
         numbers = {stage.path: stage.number for stage in self.stages}
         by_site = {site: layer.name for layer in anatomy.layers for site in layer.sites}
@@ -205,7 +208,7 @@ def _trial_batches(model: LoadedModel, examples: Examples) -> list[Batch]:
     from pruning.tasks import batches
 
     sizes = [sum(_size(value) for value in row.values()) for row in examples.features]
-    chosen = []
+    chosen: list[list[int]] = []
     for extreme in (max(sizes), min(sizes)):
         rows = [i for i, size in enumerate(sizes) if size == extreme]
         alike = [i for i in rows if examples.keys[i] == examples.keys[rows[0]]]
