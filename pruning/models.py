@@ -300,8 +300,13 @@ def _device(name: str) -> Any:
 
 def threads_setting() -> int:
     """``HEADROOM_THREADS``; 0 where it is not set, or not a positive whole number."""
-    text = os.environ.get("HEADROOM_THREADS", "")
-    return int(text) if text.isascii() and text.isdigit() else 0
+    return number_setting("HEADROOM_THREADS", 0)
+
+
+def number_setting(name: str, default: int) -> int:
+    """A whole number from the environment; the default where it is not set, or something else."""
+    text = os.environ.get(name, "")
+    return int(text) if text.isascii() and text.isdigit() else default
 
 
 def set_threads(count: int | None = None) -> int:

@@ -20,11 +20,13 @@ from typing import TYPE_CHECKING, Any, Literal
 import streamlit as st
 
 from pruning.builtin import BUILT_IN
+from pruning.conversion import cache_folder
 from pruning.data import BUILT_IN_DATA, DataSpec
 from pruning.errors import ModelError, PruningError
 from pruning.importance import ImportanceMap
 from pruning.masks import Mask
-from pruning.models import ModelSpec, threads_setting
+from pruning.models import ModelSpec, number_setting, threads_setting
+from pruning.results import Results
 from pruning.scopes import Scope
 from ui.jobs import EXIT_SECONDS, Cache, Job, Worker
 from ui.maps import Maps, Scoring, calibration_data, modified
@@ -37,11 +39,14 @@ if TYPE_CHECKING:
     from pruning.cost import CostModel
     from pruning.evaluation import Comparison, Evaluation
     from pruning.models import LoadedModel
+    from pruning.replay import Tapes
     from pruning.tasks import Examples
 
 DASHBOARD_THREADS = threads_setting() or max(1, (os.cpu_count() or 2) - 1)  # one is for the server
 KEPT_EVALUATIONS, KEPT_DATA, KEPT_MODELS, KEPT_FAILURES = 400, 32, 4, 50
 LIVE_ROWS = 1500
+RESULTS_MB = number_setting("HEADROOM_RESULTS_MB", 64)  # of the file that keeps them between runs; 0 keeps none
+TAPES_MB = number_setting("HEADROOM_CACHE_MB", 1024)  # for the states of the last mask; 0 keeps none
 
 
 @dataclass(eq=False)
@@ -83,6 +88,8 @@ class Store:
         self._models: dict[str, Loading] = {}  # the one that was asked for last is the last
         self._lock, self._load_lock = threading.Lock(), threading.Lock()
         self._evaluations, self._examples = Cache(KEPT_EVALUATIONS), Cache(KEPT_DATA)
+        self.results = Results(cache_folder() / "results.sqlite", RESULTS_MB << 20)
+        self.tapes: Tapes | None = None  # made with the first evaluation, on its thread
         self.maps = Maps(self.scorer, self.evaluator, self.calibration)
         self.sweeps = Sweeps(self.scorer)
         self.replacements = Replacements(self.calibration)
@@ -230,8 +237,10 @@ class Store:
         Between two samples other sessions have their turn, so that all see a first estimate soon.
         """
         from pruning.evaluation import evaluate_in_steps
+        from pruning.replay import Tapes
 
-        cached = {variant: self.evaluation(model, examples, variant) for variant in variants}
+        self.tapes = Tapes(TAPES_MB << 20) if self.tapes is None else self.tapes
+        cached = {variant: self._known(model, examples, variant) for variant in variants}
         known = {variant: found for variant, found in cached.items() if found is not None}
         missing = [variant for variant in variants if variant not in known]
         seen = dict.fromkeys(missing, 0)
@@ -248,16 +257,49 @@ class Store:
         if not missing:
             yield known
         streams = [
-            evaluate_in_steps(model, examples, one.mask, on_progress=follow(one), compensation=one.compensation)
+            evaluate_in_steps(
+                model, examples, one.mask, on_progress=follow(one), compensation=one.compensation, tapes=self.tapes
+            )
             for one in missing
         ]
         for step in zip(*streams, strict=True):
             found = dict(zip(missing, step, strict=True))
             for variant, evaluation in found.items():
                 if evaluation.complete:
-                    key = replace(variant, compensation=None)  # the weights are kept elsewhere, and not for so long
-                    self._evaluations.put((model.fingerprint, examples.fingerprint, key), evaluation)
+                    self._note(model, examples, variant, evaluation)
             yield known | found
+
+    def _known(self, model: LoadedModel, examples: Examples, variant: Variant) -> Evaluation | None:
+        """What was measured by this process, or by an earlier one."""
+        from pruning.tasks import task_of
+
+        found = self.evaluation(model, examples, variant)
+        if found is None and self._is_shared(model):
+            key, task = self._result_key(model, examples, variant), task_of(model)
+            found = self.results.get(key, model, examples, task, variant.mask)
+            if found is not None:
+                self._remember(model, examples, variant, found)
+        return found
+
+    def _note(self, model: LoadedModel, examples: Examples, variant: Variant, evaluation: Evaluation) -> None:
+        self._remember(model, examples, variant, evaluation)
+        if self._is_shared(model):
+            self.results.put(self._result_key(model, examples, variant), evaluation)
+
+    def _remember(self, model: LoadedModel, examples: Examples, variant: Variant, evaluation: Evaluation) -> None:
+        key = replace(variant, compensation=None)  # the weights are kept elsewhere, and not for so long
+        self._evaluations.put((model.fingerprint, examples.fingerprint, key), evaluation)
+
+    def _is_shared(self, model: LoadedModel) -> bool:
+        """Whether a model was loaded, and not made here: no other process will know one that was trained."""
+        return any(loading.model is model for loading in list(self._models.values()))
+
+    def _result_key(self, model: LoadedModel, examples: Examples, variant: Variant) -> str:
+        from pruning.evaluation import BATCH_SIZE
+        from pruning.results import result_key
+        from pruning.tasks import task_of
+
+        return result_key(model, examples, task_of(model), variant.mask, variant.made, BATCH_SIZE)
 
 
 def evaluation_key(model: LoadedModel, data: str, mask: Mask, method: str = "none") -> tuple[object, ...]:

@@ -1,0 +1,57 @@
+"""The store that all sessions share: what is measured once is not measured again, and states stay within their limit."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import ui.store as store_module
+from pruning import LoadedModel, Mask, evaluate
+from pruning import evaluation as evaluation_module
+from pruning.tasks import Examples
+from tests.ui.conftest import Pages
+from ui.jobs import Job
+from ui.store import Live, Store
+
+MASK = Mask.parse_heads("0:1,4:2")
+
+
+def live_of(store: Store, model: LoadedModel, mask: Mask) -> tuple[Live, Job]:
+    store.request_model("demo")
+    job = store.evaluate("someone", model, "demo", mask)
+    assert job.finished.wait(60)
+    assert job.error is None
+    assert job.result is not None
+    return job.result, job
+
+
+def test_masks_in_a_row_are_what_they_are_alone(pages: Pages, demo: LoadedModel, calibration: Examples) -> None:
+    pages.arrived.set()
+    store = Store()
+    for mask in (MASK, MASK | Mask.parse_heads("5:0"), Mask.parse_heads("0:1"), Mask()):
+        found, _ = live_of(store, demo, mask)
+        alone = evaluate(demo, calibration, mask)
+        assert found.after.outcome.losses == pytest.approx(alone.outcome.losses, abs=1e-5)
+        assert found.after.metrics["accuracy"] == alone.metrics["accuracy"]
+    assert store.tapes is not None
+    assert 0 < store.tapes.size <= store.tapes.limit
+
+
+def test_a_new_process_finds_what_an_earlier_one_measured(
+    pages: Pages, demo: LoadedModel, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    monkeypatch.setattr(store_module, "RESULTS_MB", 4)
+    pages.arrived.set()
+    first, _ = live_of(Store(), demo, MASK)
+
+    def never(*args: Any, **kwargs: Any) -> None:
+        raise AssertionError("measured again")
+
+    monkeypatch.setattr(evaluation_module, "evaluate_in_steps", never)
+    again, _ = live_of(Store(), demo, MASK)
+    assert again.after.to_json() == first.after.to_json()
+    assert again.before.metrics == first.before.metrics
+    assert again.comparison.differences == first.comparison.differences
