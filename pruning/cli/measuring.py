@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -11,7 +11,11 @@ from pruning.cli.planning import read_plan
 from pruning.cli.recovering import preview, preview_options
 from pruning.importance import ImportanceMap, get_criterion
 from pruning.importance.normalising import NORMALISATIONS, get_normalisation, normalise
-from pruning.scopes import SCOPES, parts_of
+from pruning.scopes import SCOPES, parts_of, units_of
+
+if TYPE_CHECKING:
+    from pruning.models import LoadedModel
+    from pruning.tasks import Examples, Task
 
 
 @click.command()
@@ -28,6 +32,12 @@ from pruning.scopes import SCOPES, parts_of
     show_default=True,
     help="Rescale the values; they are raw otherwise.",
 )
+@click.option(
+    "--lowest",
+    type=click.IntRange(min=1),
+    metavar="K",
+    help="Only say which K are missed least by leave-one-out, and stop as soon as that is certain (95%).",
+)
 def score(names: tuple[str, ...], json_file: str | None, seed: int, batch_size: int, how: str, **options: Any) -> None:
     """Score the importance of every head (neuron, layer) of MODEL, per criterion.
 
@@ -39,7 +49,13 @@ def score(names: tuple[str, ...], json_file: str | None, seed: int, batch_size: 
     for name in names:
         get_criterion(name)
     get_normalisation(how, options["scope"])
+    if options["lowest"] and names != ("ablation",):
+        raise click.UsageError("--lowest goes with --criterion ablation alone: the others have no examples to save")
     model, task, examples = load_examples(options)
+    if options["lowest"]:
+        found = _raced(model, task, examples, {**options, "seed": seed, "batch_size": batch_size})
+        write(*found, json_file)
+        return
     maps = {}
     for name in names:
         with Progress(f"scoring {name}") as progress:
@@ -67,6 +83,37 @@ def score(names: tuple[str, ...], json_file: str | None, seed: int, batch_size: 
         "truncated": examples.truncated,
     }
     write(value, _score_lines(maps, value), json_file)
+
+
+def _raced(model: LoadedModel, task: Task, examples: Examples, options: dict[str, Any]) -> tuple[dict, list[str]]:
+    """The least important units by leave-one-out, as JSON and as lines."""
+    from pruning.importance.racing import race
+
+    with Progress("racing") as progress:
+        found = race(
+            model,
+            examples,
+            options["lowest"],
+            scope=options["scope"],
+            task=task,
+            batch_size=options["batch_size"],
+            seed=options["seed"],
+            progress=progress,
+        )
+    value = {
+        "lowest": found.lowest.to_json(),
+        "scope": options["scope"],
+        "samples": found.samples.tolist(),
+        "total": found.total,
+        "rises": found.rises.tolist(),
+        "share": found.share,
+        "statement": found.statement,
+        "seconds": found.seconds,
+        "model": found.model,
+        "data": found.data,
+    }
+    units = sorted(units_of(found.lowest, options["scope"]))
+    return value, [", ".join(f"{part}:{unit}" for part, unit in units), found.statement, f"{found.seconds:.1f} s"]
 
 
 def _described(maps: dict[str, ImportanceMap], how: str) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""The store that all sessions share: what is measured once is not measured again, and states stay within their limit."""
+"""The store that all sessions share: what is measured once is not measured again, and states keep to their limit."""
 
 from __future__ import annotations
 
