@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from pruning.replay import Tapes
     from pruning.tasks import Collector, Examples, Outcome, Task
 
-FIRST_STEP, STEP = 96, 384  # a first estimate after 96 examples, a better one after every 384 more
+FIRST_STEP, STEP = 80, 384  # a first estimate after 80 examples, a better one after every 384 more
 BATCH_SIZE = 32
 
 

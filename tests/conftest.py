@@ -69,4 +69,5 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if item.get_closest_marker("e2e"):
             item.add_marker(pytest.mark.flaky(reruns=2))
+            item.add_marker(pytest.mark.xdist_group("e2e"))  # one server and one browser at a time
     items.sort(key=lambda item: item.get_closest_marker("e2e") is not None)
