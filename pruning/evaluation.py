@@ -166,6 +166,8 @@ def _evaluate(
     mask, task = mask or Mask(), task or task_of(model)
     collector, seconds = Collector(len(examples)), 0.0
     runner, owner = runner_of(model, examples), (model.fingerprint, examples.fingerprint)
+    if tapes is None:  # a tape has to know the heads that are removed, too: the next mask may bring them back
+        runner = runner.without(mask)
     for positions in steps:
         started = time.perf_counter()
         with gated(runner.model, mask, compensation=compensation), torch.inference_mode():

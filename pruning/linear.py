@@ -20,6 +20,11 @@ def is_transposed(layer: nn.Module) -> bool:
     return type(layer).__name__ == "Conv1D"
 
 
+def is_plain(layer: nn.Module) -> bool:
+    """Whether a layer is its weight and bias and nothing else, as one that is quantised or adapted is not."""
+    return type(layer) is nn.Linear or type(layer).__name__ == "Conv1D"
+
+
 def by_output(layer: nn.Module) -> Tensor:
     """The weight as ``(out, in)``, however it is stored."""
     return layer.weight.t() if is_transposed(layer) else layer.weight

@@ -97,7 +97,7 @@ class ScoringContext:
         from pruning.replay import runner_of
 
         assert self.examples is not None
-        return runner_of(self.model, self.examples)
+        return runner_of(self.model, self.examples).without(self.setting.mask)
 
     def losses(self, batch: Batch, tape: Tape | None = None, **how: Any) -> Tensor:
         """Loss of each example under the gates that are set, ``(example,)``.

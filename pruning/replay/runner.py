@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import threading
 import weakref
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Mapping
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -16,10 +16,12 @@ from torch import Tensor, nn
 from pruning.attention import replaced
 from pruning.copying import twin_of
 from pruning.gating import Slot, gated
+from pruning.linear import by_output, fan, is_plain
 from pruning.masks import HeadId, Mask
 from pruning.replay.finding import feeders_of, find_narrowing, find_stages
-from pruning.replay.stages import PASS, Narrowing, Pass, Stage, put_in
+from pruning.replay.stages import PASS, Narrowing, Pass, Slice, Stage, put_in
 from pruning.replay.tape import Tape
+from pruning.wiring import Wiring, find_wiring
 
 if TYPE_CHECKING:
     from pruning.models import LoadedModel
@@ -29,6 +31,7 @@ if TYPE_CHECKING:
 TOLERANCE = 1e-5  # of the largest logit; a narrow product may be summed in another order
 TRIED_STAGES = 4  # in the self-test of resuming
 TRIED_ROWS = 2
+LEAST_SLICED = 1 / 6  # of the rows of a layer; less is not worth the copying
 
 
 @dataclass(frozen=True)
@@ -48,12 +51,35 @@ class Runner:
         stages: What a tape can hold; none where the model is not a row of layers.
         narrowing: Of the last stage; ``None`` where it runs for all positions.
         replays: Whether a pass may begin at the first stage that is not as it was.
+        wiring: What feeds the heads; ``None`` where all of it is always computed.
+        slices: What runs in the place of some layers that feed heads.
     """
 
     model: LoadedModel
     stages: tuple[Stage, ...] = ()
     narrowing: Narrowing | None = None
     replays: bool = False
+    wiring: Wiring | None = None
+    slices: Mapping[nn.Module, Slice] = field(default_factory=dict)
+
+    def without(self, mask: Mask) -> Runner:
+        """A runner that does not compute the queries, keys and values of removed heads.
+
+        The gates of the mask must be set whenever it runs.
+        """
+        if self.wiring is None or not mask.heads:
+            return self
+        rows: dict[str, set[int]] = {}
+        for strand in self.wiring.freed_by(mask.heads):
+            if strand.dim is None:
+                rows.setdefault(strand.path, set()).update(strand.rows)
+        fed = {path for stage in self.stages for path in stage.feeders}
+        slices = {}
+        for path in fed & rows.keys():
+            layer = self.model.module.get_submodule(path)
+            if is_plain(layer) and len(rows[path]) >= LEAST_SLICED * fan(layer)[1]:
+                slices[layer] = _slice(layer, rows[path])
+        return replace(self, slices=slices)
 
     def logits(self, batch: Batch, tape: Tape | None = None, start: Start | None = None, notes: bool = True) -> Tensor:
         """Logits under the gates that are set, in float32.
@@ -70,7 +96,15 @@ class Runner:
             return forward(module, batch)
         start, last = start or Start(), len(self.stages) - 1
         tape = tape if self.replays else None
-        now = Pass(last, tape, start.stage, resumes=start.resumes, notes=notes, narrowing=self.narrowing)
+        now = Pass(
+            last,
+            tape,
+            start.stage,
+            resumes=start.resumes,
+            notes=notes,
+            narrowing=self.narrowing,
+            slices=self.slices,
+        )
         with ExitStack() as stack:
             stack.callback(PASS.reset, PASS.set(now))
             stack.enter_context(replaced(now.attention))
@@ -155,7 +189,10 @@ def _made(model: LoadedModel, examples: Examples) -> Runner:
     put_in(twin.module, stages)
     narrowing = _passing(lambda: _narrowing(twin, stages, batches))
     replays = _passing(lambda: _replays(Runner(twin, stages, narrowing, replays=True), batches))
-    return Runner(twin, stages, narrowing, bool(replays)) if narrowing or replays else Runner(model)
+    wiring = _passing(lambda: _sliceable(Runner(twin, stages, narrowing, wiring=find_wiring(model)), batches))
+    if not (narrowing or replays or wiring):
+        return Runner(model)
+    return Runner(twin, stages, narrowing, bool(replays), wiring)
 
 
 def _passing(test: Callable[[], Any]) -> Any:
@@ -194,6 +231,27 @@ def _replays(runner: Runner, batches: list[Batch]) -> bool:
                 if not _close(found, forward(module, batch)):
                     return False
     return True
+
+
+def _sliceable(runner: Runner, batches: list[Batch]) -> Wiring | None:
+    """The wiring, if leaving out what feeds half of the heads gives the same logits."""
+    from pruning.tasks import forward
+
+    sites = [site for site in runner.model.anatomy.sites if site.support != "none"]
+    mask = Mask(frozenset(HeadId(site.index, head) for site in sites for head in range(0, site.heads, 2)))
+    less = runner.without(mask)
+    if not less.slices:
+        return None
+    with gated(runner.model, mask) as module:
+        return runner.wiring if all(_close(less.logits(b), forward(module, b)) for b in batches) else None
+
+
+def _slice(layer: nn.Module, gone: Collection[int]) -> Slice:
+    """A linear layer without some of its rows."""
+    width, bias = fan(layer)[1], getattr(layer, "bias", None)
+    weight = by_output(layer).detach()
+    rows = torch.tensor([row for row in range(width) if row not in gone], dtype=torch.long, device=weight.device)
+    return Slice(rows, weight[rows].contiguous(), None if bias is None else bias.detach()[rows], width)
 
 
 def _close(one: Tensor, other: Tensor) -> bool:

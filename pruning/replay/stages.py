@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextvars import ContextVar
 from dataclasses import dataclass
 from types import MethodType
@@ -57,6 +57,26 @@ class Narrowing:
         return whole if self.norm is None else self.norm(whole)
 
 
+@dataclass(frozen=True, eq=False)
+class Slice:
+    """A linear layer without the rows that nobody needs: zeros stand in their places.
+
+    Attributes:
+        rows: ``(kept,)``: which rows stay.
+        weight: ``(kept, in)``.
+        width: How many there are in all.
+    """
+
+    rows: Tensor
+    weight: Tensor
+    bias: Tensor | None
+    width: int
+
+    def __call__(self, x: Tensor) -> Tensor:
+        kept = nn.functional.linear(x, self.weight, self.bias)
+        return x.new_zeros(*x.shape[:-1], self.width).index_copy_(-1, self.rows, kept)
+
+
 class Pass:
     """One forward pass.
 
@@ -66,6 +86,7 @@ class Pass:
         resumes: Begin that stage at its attention projection, with the input that the tape has.
         notes: Whether states are noted.
         narrowing: Run the last stage for the first position alone.
+        slices: What runs in the place of some layers that feed attention.
     """
 
     def __init__(
@@ -77,9 +98,11 @@ class Pass:
         resumes: bool = False,
         notes: bool = True,
         narrowing: Narrowing | None = None,
+        slices: Mapping[nn.Module, Slice] | None = None,
     ) -> None:
         self.last, self.tape, self.start = last, tape or Tape(), start
         self.resumes, self.notes, self.narrowing = resumes, notes and tape is not None, narrowing
+        self.slices = slices or {}
         self.now: int | None = None  # the stage that is being run
         self.whole: Tensor | None = None  # the input of the last stage before it was narrowed
 
@@ -117,6 +140,7 @@ class Pass:
         """The forward of a linear layer that feeds the stage's attention."""
         if self.resumes and stage.number == self.start:
             return x.new_zeros(()).expand(*x.shape[:-1], fan(module)[1])
+        plain = self.slices.get(module, plain)
         if self.whole is not None and self.narrowing and module in self.narrowing.readers:
             return plain(self.narrowing.source(self.whole))
         return plain(x)

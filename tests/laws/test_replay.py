@@ -17,6 +17,7 @@ from torch import Tensor, nn
 
 from pruning import LoadedModel, Mask, evaluate, gated, score, task_of
 from pruning.evaluation import evaluate_in_steps
+from pruning.importance.context import Setting
 from pruning.masks import HeadId, NeuronId
 from pruning.means import measure_means
 from pruning.recovery.reconstruction import compensate_means
@@ -281,3 +282,31 @@ def test_a_runner_that_cannot_replay_keeps_nothing() -> None:
     assert isinstance(runner_of(model, examples), Runner)
     list(evaluate_in_steps(model, examples, tapes=tapes))
     assert tapes.size == 0
+
+
+# What removed heads would have been fed ------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", SCORED)
+def test_what_feeds_removed_heads_need_not_be_computed(name: str) -> None:
+    model, examples = model_of(name), examples_of(name, 8)
+    heads = list(model.anatomy.head_ids())
+    runner = runner_of(model, examples)
+    assert (runner.wiring is not None) == (name not in WHOLE)
+    for mask in (Mask(frozenset(heads[::2])), Mask(frozenset(heads[1:])), Mask(frozenset(heads))):
+        less = runner.without(mask)
+        assert bool(less.slices) == (name not in WHOLE)
+        for batch in batches(examples, 3, model.device):
+            with gated(runner.model, mask), torch.inference_mode():
+                close(less.logits(batch), plain(model, mask, batch))
+
+
+def test_gradients_of_the_heads_that_are_left_are_the_same() -> None:
+    model, examples = model_of("bert"), examples_of("bert", 8)
+    setting = Setting(Mask.parse_heads("0:0-2,1:1"))
+    found = score(model, "gradient", examples, setting=setting)
+    runner_of(model, examples)
+    whole = model.with_module(FAMILIES["bert"].build())
+    whole.module.register_forward_hook(lambda *args: None)  # somebody else's: everything is run
+    expected = score(whole, "gradient", examples, setting=setting)
+    assert found.flat() == pytest.approx(expected.flat(), abs=1e-6)
