@@ -1,5 +1,5 @@
 """Headroom: page set-up and navigation, nothing else."""
 
-from ui.page import run_router
+from ui.router import run_router
 
 run_router()

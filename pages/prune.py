@@ -36,11 +36,12 @@ def main() -> None:
         st.rerun()
     toolbar(heads_per_site, anatomy)
     left, right = st.columns([3, 2], gap="large")
+    with right:  # before the picture, which takes longer: the figures are what an edit is made for
+        live_panel()
     with left:
         draw_editor(importance, heads_per_site, page)
         table_panel()
     with right:
-        live_panel()
         sentence_box()
         flips_panel()
 

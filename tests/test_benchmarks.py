@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from benchmarks import common, head_pruning, head_report, joint, peers, recovery
+from benchmarks import browser, common, head_pruning, head_report, joint, peers, recovery
 from pruning import PruningError, criteria, evaluate, wrap_model
 from pruning.search import strategies
 from pruning.search.iterative import Iterative
@@ -130,6 +130,16 @@ def test_jobs_can_be_sent_to_processes() -> None:
 def test_bad_options_are_named(bench: Bench, options: list[str], message: str) -> None:
     with pytest.raises(PruningError, match=message):
         called(head_pruning.main, *options)
+
+
+def test_without_a_browser_one_line_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("CHROMIUM", raising=False)
+    monkeypatch.setattr(browser.shutil, "which", lambda name: None)
+    with pytest.raises(PruningError, match="no Chromium here"):
+        called(browser.main, "--parts", "paint")
+    monkeypatch.setattr(browser, "find_spec", lambda name: None)
+    with pytest.raises(PruningError, match="playwright is not installed"):
+        called(browser.main, "--parts", "paint")
 
 
 def test_heads_and_neurons_go_together(bench: Bench, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -12,11 +12,12 @@ from pruning.statistics import Estimate
 from ui import details, state
 from ui import theme as look
 from ui.importance import progress_text
-from ui.jobs import Job
+from ui.jobs import Cache, Job
 from ui.sidebar import REFRESH_SECONDS
 from ui.store import Live, Loading, evaluation_key, session_id, store
 
 LOSSES_SHOWN = 12
+KEPT_JOBS = 20  # finished ones of a session: what undo and redo lead back to is there at once
 
 
 def live_panel() -> None:
@@ -67,7 +68,16 @@ def _job() -> Job | None:
     latest = store().evaluator.latest((session_id(), "evaluate"))
     if st.session_state.get("evaluation_stopped") == wanted and latest is not None and latest.fingerprint == wanted:
         return latest  # after an edit and an undo the latest would be that of another mask
-    return store().evaluate(session_id(), *about)
+    kept: Cache = st.session_state.setdefault("evaluations_done", Cache(KEPT_JOBS))
+    done: Job | None = kept.get(wanted)
+    if done is None:
+        job = store().evaluate(session_id(), *about)
+        if job.state == "done":
+            kept.put(wanted, job)
+        return job
+    if latest is not None and latest.active and latest.fingerprint != wanted:
+        latest.cancel()  # as a new job would have done
+    return done
 
 
 def _panel(was_busy: bool) -> None:

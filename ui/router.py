@@ -1,0 +1,37 @@
+"""Page set-up and navigation. It imports little: the heading is on the screen before a page is imported."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import streamlit as st
+
+from ui.style import style
+from ui.theme import Theme
+
+ROOT = Path(__file__).resolve().parents[1]
+
+
+def pages() -> list[st.Page]:
+    """The navigation, flat."""
+    return [
+        st.Page("pages/explore.py", title="Explore", default=True),
+        st.Page("pages/prune.py", title="Prune", url_path="prune"),
+        st.Page("pages/tradeoff.py", title="Trade-off", url_path="tradeoff"),
+        st.Page("pages/recover.py", title="Recover", url_path="recover"),
+    ]
+
+
+def run_router() -> None:
+    """Set the page up, draw its heading and run the one that the URL names. Called by ``app.py`` and nowhere else."""
+    st.set_page_config(page_title="Headroom", page_icon=str(ROOT / "assets" / "logo.svg"), layout="wide")
+    chosen = st.navigation(pages())
+    st.session_state["routed"] = True
+    style(theme())
+    st.title(chosen.title)
+    chosen.run()
+
+
+def theme() -> Theme:
+    """The theme that the browser shows now."""
+    return "dark" if st.context.theme.type == "dark" else "light"
