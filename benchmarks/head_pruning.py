@@ -61,7 +61,7 @@ def methods(criterion_names: Sequence[str], strategy_names: Sequence[str]) -> It
         if name != "one-shot":
             yield Request(strategy=name)
         if name == Iterative.name:
-            yield Request(strategy=Iterative(replacement="mean"))
+            yield Request(strategy=Iterative(replacement="zero"))
 
 
 def jobs_for(requests: Sequence[Request], compensations: Sequence[str], peer_names: Sequence[str]) -> list[Job]:

@@ -162,11 +162,10 @@ def _dense(bench: Bench, progress: Callable[[int, int], None]) -> Evaluation:
 
 
 def _planner(bench: Bench, request: Request, progress: Callable[[int, int], None]) -> Planner:
-    """The search of a request: most find the same however their plans will be compensated."""
+    """The search of a request: it finds the same however its plans will be compensated."""
     from pruning.search.planning import search
 
-    compensated = request.compensation != "none" and request.chosen_strategy.follows_compensation
-    alike = replace(request, compensation="mean" if compensated else "none", batch_size=bench.batch_size)
+    alike = replace(request, compensation="none", batch_size=bench.batch_size)
 
     def make() -> Planner:
         return search(bench.model, bench.calibration, alike, task=bench.task, latency=bench.latency, progress=progress)

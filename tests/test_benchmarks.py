@@ -46,7 +46,7 @@ def row(method: str, sparsity: float, accuracy: float, **more: Any) -> common.Ro
 def test_every_criterion_and_strategy_is_there() -> None:
     found = {common.name_of(request) for request in head_pruning.methods(list(criteria()), list(strategies()))}
     assert {f"{name} one-shot" for name in criteria()} <= found
-    assert {"gradient iterative", "gradient iterative replacement=mean", "greedy", "fisher"} <= found
+    assert {"gradient iterative", "gradient iterative replacement=zero", "greedy", "fisher"} <= found
     assert len(found) == len(criteria()) + len(strategies())  # one-shot is the criteria's; iterative is there twice
 
 
@@ -111,7 +111,7 @@ def test_a_file_without_a_folder_is_refused_before_anything_is_measured(tmp_path
 
 
 def test_jobs_can_be_sent_to_processes() -> None:
-    requests = [Request("random", "one-shot", seed=1), Request(strategy=Iterative(replacement="mean"))]
+    requests = [Request("random", "one-shot", seed=1), Request(strategy=Iterative(replacement="zero"))]
     jobs = head_pruning.jobs_for(requests, ["none", "mean"], list(peers.PEERS))
     assert pickle.loads(pickle.dumps(jobs)) == jobs
 

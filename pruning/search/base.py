@@ -107,7 +107,6 @@ class Strategy:
     label: ClassVar[str]
     scopes: ClassVar[tuple[Scope, ...]] = SCOPES  # the kinds of unit that it can choose among
     measure: ClassVar[str] = ""  # what it ranks by, where that is not the criterion that the user chooses
-    follows_compensation: ClassVar[bool] = False  # whether it finds something else where the plan compensates
     cost: ClassVar[str]
     about: ClassVar[str]  # what it does, in two sentences
     reference: ClassVar[str]

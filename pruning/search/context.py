@@ -38,7 +38,6 @@ class SearchContext:
         whole_groups: Remove only whole key-value groups (grouped-query attention), because only these save their keys
             and values.
         normalise: How importance is rescaled before it is ranked.
-        compensated: Whether what is gone will be compensated; without it, zero stands in its place.
         progress: Called with thousandths.
     """
 
@@ -51,7 +50,6 @@ class SearchContext:
     protected: Mask = field(default_factory=Mask)
     whole_groups: bool = False
     normalise: str = "none"
-    compensated: bool = False
     batch_size: int = 32
     seed: int = 0
     progress: Progress = lambda done, total: None

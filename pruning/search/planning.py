@@ -112,7 +112,6 @@ def search_context(
         protected=request.protected,
         whole_groups=request.whole_groups,
         normalise=request.normalise,
-        compensated=request.compensation != "none",
         batch_size=request.batch_size,
         seed=request.seed,
         progress=progress or (lambda done, total: None),
