@@ -20,7 +20,7 @@ from pruning.linear import by_output, fan, is_plain
 from pruning.masks import HeadId, Mask
 from pruning.replay.finding import feeders_of, find_narrowing, find_stages
 from pruning.replay.stages import PASS, Narrowing, Pass, Slice, Stage, put_in
-from pruning.replay.tape import Tape
+from pruning.replay.tape import Start, Tape
 from pruning.wiring import Wiring, find_wiring
 
 if TYPE_CHECKING:
@@ -32,14 +32,6 @@ TOLERANCE = 1e-5  # of the largest logit; a narrow product may be summed in anot
 TRIED_STAGES = 4  # in the self-test of resuming
 TRIED_ROWS = 2
 LEAST_SLICED = 1 / 6  # of the rows of a layer; less is not worth the copying
-
-
-@dataclass(frozen=True)
-class Start:
-    """Where a pass over a tape begins: at a stage, or at its attention projection."""
-
-    stage: int = 0
-    resumes: bool = False
 
 
 @dataclass(frozen=True, eq=False)

@@ -19,6 +19,14 @@ if TYPE_CHECKING:
 MEBIBYTE = 1 << 20
 
 
+@dataclass(frozen=True)
+class Start:
+    """Where a pass over a tape begins: at a stage, or at its attention projection."""
+
+    stage: int = 0
+    resumes: bool = False
+
+
 @dataclass(eq=False)
 class Tape:
     """The states of one batch in a masked model.
@@ -34,6 +42,15 @@ class Tape:
     inputs: dict[int, Tensor] = field(default_factory=dict)
     mask: Mask | None = None
     compensation: Compensation | None = None
+
+    def repeated(self, count: int, start: Start) -> Tape:
+        """What a pass from there on needs, for the same examples ``count`` times, one round after the other."""
+
+        def rounds(tensor: Tensor) -> Tensor:
+            return tensor.repeat(count, *[1] * (tensor.dim() - 1))
+
+        outputs = {number: rounds(hidden) for number, hidden in self.outputs.items() if number < start.stage}
+        return Tape(outputs, {start.stage: rounds(self.inputs[start.stage])} if start.resumes else {})
 
     @property
     def size(self) -> int:

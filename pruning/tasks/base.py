@@ -73,6 +73,16 @@ class Batch:
     inputs: dict[str, Tensor]
     targets: Tensor | None
 
+    @property
+    def stacks(self) -> bool:
+        """Whether every input has a row for each example, so that batches can be laid one upon the other."""
+        return all(tensor.dim() > 0 and len(tensor) == len(self.positions) for tensor in self.inputs.values())
+
+    def repeated(self, count: int) -> Batch:
+        """The same examples ``count`` times, one round after the other."""
+        inputs = {name: tensor.repeat(count, *[1] * (tensor.dim() - 1)) for name, tensor in self.inputs.items()}
+        return Batch(self.positions * count, inputs, None if self.targets is None else self.targets.repeat(count))
+
 
 @dataclass(frozen=True, eq=False)
 class Outcome:
