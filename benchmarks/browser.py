@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import json
 import os
-import platform
 import shutil
 import socket
 import subprocess
@@ -18,17 +17,15 @@ import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
-from datetime import UTC, datetime
-from importlib.metadata import version
 from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
 from benchmarks import common
 from benchmarks.timing import HEADER, line, ratio, row
-from pruning import PruningError, __version__
+from pruning import PruningError
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page
@@ -249,18 +246,6 @@ PARTS: dict[str, Part] = {"paint": paint, "click": click_to_figures}
 # The command ---------------------------------------------------------------------------------------------------------
 
 
-def provenance(browser: Browser) -> dict[str, Any]:
-    """Where a file's figures are from."""
-    return {
-        "date": datetime.now(UTC).isoformat(timespec="seconds"),
-        "python": platform.python_version(),
-        "machine": f"{platform.system()} {platform.machine()}",
-        "headroom": __version__,
-        "packages": {name: version(name) for name in PACKAGES},
-        "chromium": browser.version,
-    }
-
-
 @click.command(help="Speed in Chromium; every figure is a ratio of ways timed in turns.")
 @click.option("--parts", default="all", show_default=True, help=f"Of {', '.join(PARTS)}; or all.")
 @click.option(
@@ -279,7 +264,8 @@ def main(parts: str, rounds: int, json_file: Path | None) -> None:
                 found.append(one)
                 click.echo(" | ".join(line(one)), err=True)
                 if json_file:
-                    value = {"provenance": provenance(browser), "rows": found}
+                    where = {**common.surroundings(PACKAGES), "chromium": browser.version}
+                    value = {"provenance": where, "rows": found}
                     json_file.write_text(json.dumps(value, indent=1) + "\n", encoding="utf-8")
         browser.close()
     click.echo(common.table(HEADER, [line(one) for one in found]))

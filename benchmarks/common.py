@@ -60,16 +60,23 @@ def bench_of(sizes: Sizes) -> Bench:
 def provenance(bench: Bench) -> dict[str, Any]:
     """Where a file's figures are from; two files are of one run only where these agree."""
     return {
-        "date": datetime.now(UTC).isoformat(timespec="seconds"),
-        "python": platform.python_version(),
-        "machine": f"{platform.system()} {platform.machine()}",
-        "headroom": __version__,
-        "packages": {name: _version(name) for name in PACKAGES},
+        **surroundings(PACKAGES),
         "threads": 1,
         "model": bench.model.fingerprint,
         "heads": bench.model.anatomy.total_heads,
         "evaluation": {"fingerprint": bench.evaluation.fingerprint, "rows": len(bench.evaluation)},
         "calibration": {"fingerprint": bench.calibration.fingerprint, "rows": len(bench.calibration)},
+    }
+
+
+def surroundings(packages: Sequence[str]) -> dict[str, Any]:
+    """When, on what and with which versions a benchmark runs."""
+    return {
+        "date": datetime.now(UTC).isoformat(timespec="seconds"),
+        "python": platform.python_version(),
+        "machine": f"{platform.system()} {platform.machine()}",
+        "headroom": __version__,
+        "packages": {name: _version(name) for name in packages},
     }
 
 

@@ -5,10 +5,8 @@ python -m benchmarks.speed --json speed.json
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -18,17 +16,23 @@ import torch
 from torch import Tensor, nn
 
 from benchmarks import common
-from benchmarks.timing import CLOCKS, HEADER, Clock, in_turns, line, ratio, row
-from pruning import HeadId, LoadedModel, Mask, evaluate, gated, prune, score
+from benchmarks.plain_ways import (
+    BATCH,
+    PADDED,
+    gradients_one_by_one,
+    naive_losses,
+    padded,
+    reference,
+    trainable,
+)
+from benchmarks.timing import CLOCKS, HEADER, Clock, in_turns, line, ratio, resident, row, watched
+from pruning import HeadId, Mask, evaluate, prune, score
 from pruning.cost import count_cost
 from pruning.evaluation import FIRST_STEP, evaluate_in_steps
-from pruning.gating import install
 from pruning.masks import NeuronId
 from pruning.replay import Tapes
 from pruning.sweep import Bench, sweep_points
-from pruning.tasks import Examples, batches, forward
 
-PADDED, BATCH = 128, 32  # of the reference: tokens and rows
 CRITERIA = ("gradient", "fisher", "magnitude", "entropy", "random")
 LEFT = (0.9, 0.8, 0.7, 0.6, 0.5, 0.4, 0.3, 0.2)
 TAPE_LIMIT = 1 << 30
@@ -50,68 +54,6 @@ class Timing:
 
 
 Part = Callable[[Bench, Timing], Iterator[common.Row]]
-
-
-# What a user would write ---------------------------------------------------------------------------------------------
-
-
-def padded(examples: Examples) -> list[dict[str, Tensor]]:
-    """Batches of 32 rows in the order of the file, padded to 128 tokens, ready before the clock starts."""
-    found = []
-    for start in range(0, len(examples), BATCH):
-        rows = examples.features[start : start + BATCH]
-        inputs = {name: torch.zeros(len(rows), PADDED, dtype=torch.long) for name in rows[0]}
-        for i, features in enumerate(rows):
-            for name, values in features.items():
-                inputs[name][i, : len(values)] = torch.tensor(values)
-        found.append({**inputs, "labels": torch.tensor(examples.targets[start : start + BATCH])})
-    return found
-
-
-def reference(module: nn.Module, ready: list[dict[str, Tensor]]) -> Tensor:
-    """Losses of all rows, ``(example,)``, by transformers' own forward."""
-    losses = []
-    with torch.no_grad():
-        for inputs in ready:
-            labels = inputs["labels"]
-            logits = module(**{name: value for name, value in inputs.items() if name != "labels"}).logits
-            losses.append(nn.functional.cross_entropy(logits, labels, reduction="none"))
-    return torch.cat(losses)
-
-
-def naive_losses(bench: Bench, examples: Examples, mask: Mask) -> np.ndarray:
-    """Losses under a mask by running all of the model, in our batches without padding."""
-    losses = np.empty(len(examples))
-    with gated(bench.model, mask) as module, torch.inference_mode():
-        for batch in batches(examples, BATCH, bench.model.device):
-            losses[list(batch.positions)] = bench.task.losses(forward(module, batch), batch).numpy()
-    return losses
-
-
-def gradients_one_by_one(model: LoadedModel, bench: Bench, examples: Examples, tokens: int = 0) -> np.ndarray:
-    """|∂ loss / ∂ gate| of every head, a mean over examples, with a batch size of 1: one gate tensor, ``backward``.
-
-    Args:
-        tokens: Pad every example to so many, as the old example did.
-    """
-    slots, total = install(model.module, model.anatomy).sites, 0.0
-    for batch in batches(examples, 1, model.device):
-        if tokens:
-            inputs = {name: nn.functional.pad(x, (0, tokens - x.shape[1])) for name, x in batch.inputs.items()}
-            batch = replace(batch, inputs=inputs)
-        gates = [torch.ones(slot.units, requires_grad=True) for slot in slots]
-        handles = [
-            model.module.get_submodule(site.projection).register_forward_pre_hook(
-                lambda _, args, gate=gate, size=site.head_dim: (args[0] * gate.repeat_interleave(size),)
-            )
-            for site, gate in zip(model.anatomy.sites, gates, strict=True)
-        ]
-        bench.task.losses(forward(model.module, batch), batch).sum().backward()
-        for handle in handles:
-            handle.remove()
-        total = total + torch.cat([gate.grad.abs() for gate in gates])  # type: ignore[union-attr]
-        model.module.zero_grad()
-    return (total / len(examples)).numpy()  # type: ignore[union-attr]
 
 
 # The parts -----------------------------------------------------------------------------------------------------------
@@ -199,7 +141,7 @@ def leave_one_out(bench: Bench, timing: Timing) -> Iterator[common.Row]:
 def gradient(bench: Bench, timing: Timing) -> Iterator[common.Row]:
     """The gradient of every head's gate, example by example."""
     examples = bench.calibration.at(range(min(timing.rows, len(bench.calibration))))
-    loaded = bench.model.with_module(_trainable(bench.model.module))
+    loaded = bench.model.with_module(trainable(bench.model.module))
     kept: dict[str, Any] = {}
     seconds = in_turns(
         {
@@ -323,24 +265,6 @@ def memory(bench: Bench, timing: Timing) -> Iterator[common.Row]:
     }  # fmt: skip
 
 
-@contextmanager
-def watched() -> Iterator[list[int]]:
-    """The most bytes that the process has meanwhile, in a list of one."""
-    highest, done = [resident()], threading.Event()
-
-    def watch() -> None:
-        while not done.wait(0.02):
-            highest[0] = max(highest[0], resident())
-
-    thread = threading.Thread(target=watch)
-    thread.start()
-    try:
-        yield highest
-    finally:
-        done.set()
-        thread.join()
-
-
 PARTS: dict[str, Part] = {
     "memory": memory,
     "evaluation": evaluation,
@@ -360,23 +284,10 @@ def _mask_of(bench: Bench, share: float) -> Mask:
     return Mask(frozenset(heads[i] for i in drawn))
 
 
-def _trainable(module: nn.Module) -> nn.Module:
-    """A copy whose weights ask for gradients, as ``from_pretrained`` gives it."""
-    import copy
-
-    return copy.deepcopy(module).requires_grad_(True)
-
-
 def check(what: str, difference: float, allowed: float) -> None:
     """Refuse to time something that is wrong."""
     if not difference <= allowed:
         raise AssertionError(f"{what}: the two ways differ by {difference:g}, more than {allowed:g}")
-
-
-def resident() -> int:
-    """Bytes of this process in memory."""
-    pages = int(Path("/proc/self/statm").read_text().split()[1])
-    return pages * 4096
 
 
 @click.command(help="Speed on the built-in model; every figure is a ratio of ways timed in turns.")

@@ -1,10 +1,13 @@
-"""Timing two or more ways to do the same, in turns, so that whatever else the machine does slows all of them down."""
+"""Timing ways to do the same in turns, so that what else the machine does slows all of them; and their memory."""
 
 from __future__ import annotations
 
+import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -64,6 +67,30 @@ def ratio(slow: list[float], quick: list[float], *, times: float = 1.0) -> Ratio
         times * float(np.median(slow)),
         float(np.median(quick)),
     )
+
+
+@contextmanager
+def watched() -> Iterator[list[int]]:
+    """The most bytes that the process has meanwhile, in a list of one."""
+    highest, done = [resident()], threading.Event()
+
+    def watch() -> None:
+        while not done.wait(0.02):
+            highest[0] = max(highest[0], resident())
+
+    thread = threading.Thread(target=watch)
+    thread.start()
+    try:
+        yield highest
+    finally:
+        done.set()
+        thread.join()
+
+
+def resident() -> int:
+    """Bytes of this process in memory."""
+    pages = int(Path("/proc/self/statm").read_text().split()[1])
+    return pages * 4096
 
 
 def row(name: str, target: str, met: bool, found: Ratio, **more: Any) -> Row:

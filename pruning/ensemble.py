@@ -107,11 +107,8 @@ def evaluate_ensemble(
             if on_progress is not None:
                 on_progress(len(collectors[-1].done), count)
     parts = zip(collectors, (*masks, shared), (*seconds, sum(seconds)), strict=True)
-    *members, combined = (
-        replace(summarise(model, examples, mask, task, collector, seed), seconds=time_taken)
-        for collector, mask, time_taken in parts
-    )
-    return EnsembleEvaluation(combined, tuple(members), disagreement(members), how)
+    found = [replace(summarise(model, examples, m, task, c, seed), seconds=took) for c, m, took in parts]
+    return EnsembleEvaluation(found[-1], tuple(found[:-1]), disagreement(found[:-1]), how)
 
 
 def combine(logits: Tensor, how: Combination) -> Tensor:

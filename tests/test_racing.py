@@ -98,3 +98,6 @@ def test_the_command_line(tmp_path: Path, capsys: pytest.CaptureFixture[str], mo
     code, message = run([*options, "--criterion", "gradient"], capsys, monkeypatch)
     assert code == 2
     assert "--lowest" in message
+    code, message = run([*options, "--label-free"], capsys, monkeypatch)
+    assert code == 2
+    assert "labels" in message

@@ -49,8 +49,8 @@ def score(names: tuple[str, ...], json_file: str | None, seed: int, batch_size: 
     for name in names:
         get_criterion(name)
     get_normalisation(how, options["scope"])
-    if options["lowest"] and names != ("ablation",):
-        raise click.UsageError("--lowest goes with --criterion ablation alone: the others have no examples to save")
+    if options["lowest"] and (names != ("ablation",) or options["label_free"] or how != "none"):
+        raise click.UsageError("--lowest goes with --criterion ablation alone, on its raw values and the data's labels")
     model, task, examples = load_examples(options)
     if options["lowest"]:
         found = _raced(model, task, examples, {**options, "seed": seed, "batch_size": batch_size})

@@ -133,7 +133,8 @@ class Runner:
         return logits
 
 
-_RUNNERS: weakref.WeakKeyDictionary[nn.Module, tuple[tuple[int, ...], Runner]] = weakref.WeakKeyDictionary()
+# None for a model that runs as it is: a value that held its own key would keep it for good.
+_RUNNERS: weakref.WeakKeyDictionary[nn.Module, tuple[tuple[int, ...], Runner | None]] = weakref.WeakKeyDictionary()
 _LOCK = threading.Lock()
 
 
@@ -145,18 +146,17 @@ def runner_of(model: LoadedModel, examples: Examples) -> Runner:
     state = _state_of(model.module)
     with _LOCK:
         known = _RUNNERS.get(model.module)
-        if known is not None and known[0] == state:
-            return known[1]
-        runner = Runner(model) if _is_watched(model.module) or not len(examples) else _made(model, examples)
-        _RUNNERS[model.module] = state, runner
-        return runner
+        if known is None or known[0] != state:
+            runs_plainly = _is_watched(model.module) or not len(examples)
+            known = state, None if runs_plainly else _made(model, examples)
+            _RUNNERS[model.module] = known
+    return known[1] or Runner(model)
 
 
 def _state_of(module: nn.Module) -> tuple[int, ...]:
-    """What a twin was made from: its weights and its attention."""
+    """What a twin was made from: its weights and its attention; and whether somebody watches."""
     implementation = getattr(getattr(module, "config", None), "_attn_implementation", None)
-    hooked = _is_watched(module)
-    return (*map(id, module.parameters()), hash(implementation), module.training, hooked)
+    return (*map(id, module.parameters()), hash(implementation), module.training, _is_watched(module))
 
 
 def _is_watched(module: nn.Module) -> bool:
@@ -168,23 +168,21 @@ def _is_watched(module: nn.Module) -> bool:
     )
 
 
-def _made(model: LoadedModel, examples: Examples) -> Runner:
-    """The quickest runner that passes the self-test."""
+def _made(model: LoadedModel, examples: Examples) -> Runner | None:
+    """The quickest runner that passes the self-test; ``None`` where nothing can be left out."""
     batches = _trial_batches(model, examples)
     try:
         twin = model.with_module(twin_of(model.module))
         stages = find_stages(twin, feeders_of(model), lambda: twin.module(**batches[0].inputs))
     except Exception:  # a model that cannot be copied or watched runs as it is
-        return Runner(model)
+        return None
     if not stages:
-        return Runner(model)
+        return None
     put_in(twin.module, stages)
     narrowing = _passing(lambda: _narrowing(twin, stages, batches))
     replays = _passing(lambda: _replays(Runner(twin, stages, narrowing, replays=True), batches))
     wiring = _passing(lambda: _sliceable(Runner(twin, stages, narrowing, wiring=find_wiring(model)), batches))
-    if not (narrowing or replays or wiring):
-        return Runner(model)
-    return Runner(twin, stages, narrowing, bool(replays), wiring)
+    return Runner(twin, stages, narrowing, bool(replays), wiring) if narrowing or replays or wiring else None
 
 
 def _passing(test: Callable[[], Any]) -> Any:

@@ -165,9 +165,7 @@ class Pass:
             *args: Any,
             **options: Any,
         ) -> Any:
-            key, value = (
-                t.transpose(1, 2).reshape(len(t), tokens, -1, t.shape[-1]).transpose(1, 2) for t in (key, value)
-            )
+            key, value = _unfolded(key, tokens), _unfolded(value, tokens)
             mask = mask[..., :1, :] if mask is not None and mask.dim() == 4 else mask
             return function(module, query, key, value, mask, *args, **options)
 

@@ -16,8 +16,6 @@ if TYPE_CHECKING:
 
     from pruning.recovery.compensation import Compensation
 
-MEBIBYTE = 1 << 20
-
 
 @dataclass(frozen=True)
 class Start:

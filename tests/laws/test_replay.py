@@ -6,7 +6,9 @@ very same products.
 
 from __future__ import annotations
 
+import gc
 import threading
+import weakref
 from dataclasses import replace
 from typing import Any
 
@@ -191,6 +193,16 @@ def test_weights_that_were_exchanged_are_seen() -> None:
     layer.weight = nn.Parameter(torch.zeros_like(layer.weight), requires_grad=False)
     assert not np.allclose(evaluate(model, examples).outcome.losses, first)
     assert np.allclose(evaluate(model, examples).outcome.losses, naive_losses(model, examples, Mask()), atol=1e-6)
+
+
+@pytest.mark.parametrize("name", ["bert", "albert"])
+def test_a_model_that_is_let_go_of_is_gone(name: str) -> None:
+    model = fresh(name)
+    evaluate(model, examples_of(name))
+    gone = weakref.ref(model.module)
+    del model
+    gc.collect()
+    assert gone() is None
 
 
 def test_hooks_of_other_people_still_run() -> None:
