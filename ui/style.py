@@ -9,7 +9,7 @@ from ui.theme import Theme, tokens
 LIGHT, DARK = tokens("light"), tokens("dark")
 RULES = f"""<style>
 [data-testid^="stBaseButton-primary"] {{ color: light-dark(#FFFFFF, {DARK.ground}); }}
-[data-testid="stMultiSelect"] [data-baseweb="tag"], [data-testid="stMultiSelect"] [data-baseweb="tag"] svg {{
+[data-testid="stMultiSelectTagsContainer"] span, [data-testid="stMultiSelectTagsContainer"] span * {{
   color: light-dark(#FFFFFF, {DARK.ground}); }}
 [data-testid="stCaptionContainer"] {{ opacity: 1; color: light-dark({LIGHT.secondary}, {DARK.secondary}); }}
 [data-testid="stMetricValue"], .headroom-figures {{ font-variant-numeric: tabular-nums; }}
