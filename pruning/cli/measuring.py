@@ -14,6 +14,8 @@ from pruning.importance.normalising import NORMALISATIONS, get_normalisation, no
 from pruning.scopes import SCOPES, parts_of, units_of
 
 if TYPE_CHECKING:
+    import numpy as np
+
     from pruning.models import LoadedModel
     from pruning.tasks import Examples, Task
 
@@ -38,6 +40,11 @@ if TYPE_CHECKING:
     metavar="K",
     help="Only say which K are missed least by leave-one-out, and stop as soon as that is certain (95%).",
 )
+@click.option(
+    "--screen",
+    is_flag=True,
+    help="With --lowest: all units in bfloat16 first, and only those that come near again in float32.",
+)
 def score(names: tuple[str, ...], json_file: str | None, seed: int, batch_size: int, how: str, **options: Any) -> None:
     """Score the importance of every head (neuron, layer) of MODEL, per criterion.
 
@@ -52,8 +59,10 @@ def score(names: tuple[str, ...], json_file: str | None, seed: int, batch_size: 
     if options["lowest"] and (names != ("ablation",) or options["label_free"] or how != "none"):
         raise click.UsageError("--lowest goes with --criterion ablation alone, on its raw values and the data's labels")
     model, task, examples = load_examples(options)
+    if options["screen"] and not options["lowest"]:
+        raise click.UsageError("--screen goes with --lowest")
     if options["lowest"]:
-        found = _raced(model, task, examples, {**options, "seed": seed, "batch_size": batch_size})
+        found = _lowest(model, task, examples, {**options, "seed": seed, "batch_size": batch_size})
         write(*found, json_file)
         return
     maps = {}
@@ -85,12 +94,13 @@ def score(names: tuple[str, ...], json_file: str | None, seed: int, batch_size: 
     write(value, _score_lines(maps, value), json_file)
 
 
-def _raced(model: LoadedModel, task: Task, examples: Examples, options: dict[str, Any]) -> tuple[dict, list[str]]:
+def _lowest(model: LoadedModel, task: Task, examples: Examples, options: dict[str, Any]) -> tuple[dict, list[str]]:
     """The least important units by leave-one-out, as JSON and as lines."""
     from pruning.importance.racing import race
+    from pruning.importance.screening import Screening, screen
 
-    with Progress("racing") as progress:
-        found = race(
+    with Progress("screening" if options["screen"] else "racing") as progress:
+        found = (screen if options["screen"] else race)(
             model,
             examples,
             options["lowest"],
@@ -103,17 +113,24 @@ def _raced(model: LoadedModel, task: Task, examples: Examples, options: dict[str
     value = {
         "lowest": found.lowest.to_json(),
         "scope": options["scope"],
-        "samples": found.samples.tolist(),
         "total": found.total,
-        "rises": found.rises.tolist(),
-        "share": found.share,
+        "rises": _numbers(found.rises),
         "statement": found.statement,
         "seconds": found.seconds,
         "model": found.model,
         "data": found.data,
     }
+    if isinstance(found, Screening):
+        value |= {"screened": _numbers(found.screened), "error": found.error}
+    else:
+        value |= {"samples": found.samples.tolist(), "share": found.share}
     units = sorted(units_of(found.lowest, options["scope"]))
     return value, [", ".join(f"{part}:{unit}" for part, unit in units), found.statement, f"{found.seconds:.1f} s"]
+
+
+def _numbers(values: np.ndarray) -> list[float | None]:
+    """For JSON, which has no NaN."""
+    return [float(value) if value == value else None for value in values]
 
 
 def _described(maps: dict[str, ImportanceMap], how: str) -> dict[str, Any]:

@@ -95,8 +95,7 @@ def race(
 
     task, started, total = task or task_of(model), time.perf_counter(), len(examples)
     units = list(unit_ids(model.anatomy, scope))
-    if not 0 < count < len(units):
-        raise PruningError(f"the {count} lowest of {len(units)} {scope} are not a question: ask for fewer than all")
+    require_some(count, len(units), scope)
     order = np.random.default_rng(seed).permutation(total)
     ends = looks(total)
     rises = np.full((total, len(units)), np.nan)  # in the order in which the examples are looked at
@@ -124,6 +123,16 @@ def race(
         model.fingerprint,
         examples.fingerprint,
     )
+
+
+def require_some(count: int, units: int, scope: Scope) -> None:
+    """Refuse to look for none of the units, or for all.
+
+    Raises:
+        PruningError: With what is allowed.
+    """
+    if not 0 < count < units:
+        raise PruningError(f"the {count} lowest of {units} {scope} are not a question: ask for fewer than all")
 
 
 def _counted(follow: Progress, before: int, whole: int) -> Progress:

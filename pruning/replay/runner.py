@@ -240,8 +240,12 @@ def _slice(layer: nn.Module, gone: Collection[int]) -> Slice:
     """A linear layer without some of its rows."""
     width, bias = fan(layer)[1], getattr(layer, "bias", None)
     weight = by_output(layer).detach()
-    rows = torch.tensor([row for row in range(width) if row not in gone], dtype=torch.long, device=weight.device)
-    return Slice(rows, weight[rows].contiguous(), None if bias is None else bias.detach()[rows], width)
+    kept = [row for row in range(width) if row not in gone]
+    firsts = [row for row in kept if row - 1 in gone or row == 0]
+    pasts = [row + 1 for row in kept if row + 1 in gone or row + 1 == width]
+    rows = torch.tensor(kept, dtype=torch.long, device=weight.device)
+    runs = tuple(zip(firsts, pasts, strict=True))
+    return Slice(runs, weight[rows].contiguous(), None if bias is None else bias.detach()[rows], width)
 
 
 def _close(one: Tensor, other: Tensor) -> bool:

@@ -11,6 +11,7 @@ from typing import Any
 from torch import Tensor, nn
 
 from pruning.linear import fan
+from pruning.replay.products import product
 from pruning.replay.tape import Tape
 
 NAMES = ("hidden_states", "x", "hidden")  # what layers call their first input
@@ -62,19 +63,22 @@ class Slice:
     """A linear layer without the rows that nobody needs: zeros stand in their places.
 
     Attributes:
-        rows: ``(kept,)``: which rows stay.
+        runs: ``(first, past the last)`` of each run of rows that stay.
         weight: ``(kept, in)``.
         width: How many there are in all.
     """
 
-    rows: Tensor
+    runs: tuple[tuple[int, int], ...]
     weight: Tensor
     bias: Tensor | None
     width: int
 
     def __call__(self, x: Tensor) -> Tensor:
-        kept = nn.functional.linear(x, self.weight, self.bias)
-        return x.new_zeros(*x.shape[:-1], self.width).index_copy_(-1, self.rows, kept)
+        kept, whole, past = product(x, self.weight, self.bias), x.new_zeros(*x.shape[:-1], self.width), 0
+        for first, last in self.runs:
+            whole[..., first:last] = kept[..., past : past + last - first]
+            past += last - first
+        return whole
 
 
 class Pass:
@@ -188,6 +192,9 @@ PASS: ContextVar[Pass | None] = ContextVar("headroom_pass", default=None)
 
 def put_in(module: nn.Module, stages: tuple[Stage, ...]) -> None:
     """Let the layers of a twin look at the pass of the context; without one they do what they always do."""
+    for part in module.modules():
+        if type(part) is nn.Linear:
+            part.forward = MethodType(_linear_forward, part)  # type: ignore[assignment]
     for stage in stages:
         layer = module.get_submodule(stage.path)
         layer._stage, layer.forward = stage, MethodType(_layer_forward, layer)  # type: ignore[assignment]
@@ -206,8 +213,12 @@ def _layer_forward(self: Any, *args: Any, **kwargs: Any) -> Any:
 
 
 def _feeder_forward(self: Any, x: Tensor) -> Tensor:
-    now, plain = PASS.get(), MethodType(type(self).forward, self)
+    now, plain = PASS.get(), MethodType(_linear_forward if type(self) is nn.Linear else type(self).forward, self)
     return plain(x) if now is None else now.feeder(self._stage, self, plain, x)
+
+
+def _linear_forward(self: Any, x: Tensor) -> Tensor:
+    return nn.functional.linear(x, self.weight, self.bias) if PASS.get() is None else product(x, self.weight, self.bias)
 
 
 def _before_projection(self: Any, args: tuple[Any, ...]) -> tuple[Any, ...] | None:
