@@ -10,12 +10,14 @@ from ui.style import style
 from ui.theme import Theme
 
 ROOT = Path(__file__).resolve().parents[1]
+HEADINGS = {"Home": "How much can this model lose?"}  # where the page's name says too little
 
 
 def pages() -> list[st.Page]:
     """The navigation, flat."""
     return [
-        st.Page("pages/explore.py", title="Explore", default=True),
+        st.Page("pages/home.py", title="Home", default=True),
+        st.Page("pages/explore.py", title="Explore", url_path="explore"),
         st.Page("pages/prune.py", title="Prune", url_path="prune"),
         st.Page("pages/tradeoff.py", title="Trade-off", url_path="tradeoff"),
         st.Page("pages/recover.py", title="Recover", url_path="recover"),
@@ -28,7 +30,7 @@ def run_router() -> None:
     chosen = st.navigation(pages())
     st.session_state["routed"] = True
     style(theme())
-    st.title(chosen.title)
+    st.title(HEADINGS.get(chosen.title, chosen.title))
     chosen.run()
 
 

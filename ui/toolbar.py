@@ -11,6 +11,7 @@ from pruning.anatomy import Anatomy
 from pruning.masks import HeadId, Mask
 from pruning.plan import COMPENSATIONS
 from ui import state
+from ui.combining import scenario_menu
 from ui.controls import mirror_key, on_move
 from ui.files import save_menu
 from ui.removed import summary
@@ -28,9 +29,10 @@ def toolbar(heads_per_site: tuple[int, ...], anatomy: Anatomy | None = None) -> 
     """How much is removed, what stands in for it, and the edits that concern the mask as a whole."""
     session = state.current()
     history = session.history
-    st.markdown(f"**{summary(session.mask, heads_per_site, anatomy)}**")
-    with st.container(horizontal=True, vertical_alignment="bottom", gap="small"):
+    with st.container(horizontal=True, vertical_alignment="bottom", horizontal_alignment="distribute"):
+        st.markdown(f"**{summary(session.mask, heads_per_site, anatomy)}**", width="content")
         _replacement_choice(session.compensation)
+    with st.container(horizontal=True, gap="small"):
         st.button("Undo", on_click=state.undo, disabled=not history.past, shortcut="Ctrl+Z", icon=":material/undo:")
         st.button(
             "Redo", on_click=state.redo, disabled=not history.future, shortcut="Ctrl+Shift+Z", icon=":material/redo:"
@@ -44,8 +46,10 @@ def toolbar(heads_per_site: tuple[int, ...], anatomy: Anatomy | None = None) -> 
             "Reset",
             on_click=lambda: state.edit_mask(Mask()),
             disabled=not session.mask,
+            shortcut="Ctrl+Alt+Z",
             help="Put everything back. Undo brings the mask back.",
         )
+        scenario_menu()
         save_menu()
     with st.container():
         if not state.fits_a_link(session.mask):

@@ -37,7 +37,7 @@ def test_the_table_lists_every_head(visit: Callable[..., Dashboard]) -> None:
 
 
 def test_the_line_decides_how_many_heads_go_to_prune(visit: Callable[..., Dashboard]) -> None:
-    dashboard = visit("/?data=tweets")
+    dashboard = visit("/explore?data=tweets")
     dashboard.slide("Lowest heads", "Home", *["ArrowRight"] * 9)
     dashboard.press("Remove these 9 heads")
     expect(dashboard.page.get_by_role("heading", name="Prune", level=1)).to_be_visible()

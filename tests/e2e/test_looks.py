@@ -12,7 +12,7 @@ from tests.e2e.driver import Dashboard
 pytestmark = pytest.mark.e2e
 
 Visit = Callable[..., Dashboard]
-PATHS = ["/?data=tweets", "/prune?data=tweets&mask=AAQC"]
+PATHS = ["/?data=tweets", "/explore?data=tweets", "/prune?data=tweets&mask=AAQC"]
 NOT_OURS: dict[str, str] = {}  # rule: why Streamlit's own elements break it and we cannot mend it
 
 

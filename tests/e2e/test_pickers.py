@@ -32,7 +32,7 @@ ODD = ["no/such-model", "empty", "without safetensors", "two words", "x" * 3000,
 def steady(browser: Browser, server: Server) -> Iterator[Dashboard]:
     """One session for all odd wishes: after each of them it must be as it was before."""
     with browser.new_context() as context:
-        yield Dashboard(context.new_page(), server.url).open("/?data=tweets").ready()
+        yield Dashboard(context.new_page(), server.url).open("/explore?data=tweets").ready()
 
 
 def refused(dashboard: Dashboard) -> None:

@@ -28,7 +28,7 @@ class Pages:
         script = AppTest.from_file(str(ROOT / "app.py"), default_timeout=60)
         script.query_params.update(parameters)
         script.run()
-        return script.switch_page("pages/prune.py").run() if page == "prune" else script
+        return script if page == "home" else script.switch_page(f"pages/{page}.py").run()
 
     def load(self) -> None:
         """Let the model arrive."""

@@ -19,7 +19,7 @@ from ui.store import KEPT_FAILURES, KEPT_MODELS, Loading, Store, evaluation_key
 APP = str(Path(__file__).parents[2] / "app.py")
 
 
-@pytest.mark.parametrize("page", ["explore", "prune"])
+@pytest.mark.parametrize("page", ["home", "explore", "prune"])
 def test_without_the_built_in_model_the_page_says_what_to_install(page: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """It was drawn again and again without an end."""
     runs = 0
@@ -33,8 +33,8 @@ def test_without_the_built_in_model_the_page_says_what_to_install(page: str, mon
 
     monkeypatch.setattr(Store, "request_model", refuse)
     app = AppTest.from_file(APP, default_timeout=30).run()
-    if page == "prune":
-        app.switch_page("pages/prune.py").run()
+    if page != "home":
+        app.switch_page(f"pages/{page}.py").run()
     assert [error.value for error in app.error] == ["The base model is not here: install it with: pip install it."]
     assert not app.exception
 
