@@ -9,6 +9,7 @@ from pruning.masks import HeadId, Mask
 from pruning.scopes import units_of
 from ui import certainty, charts, comparing, multiples, state
 from ui.controls import mirror_key, on_move
+from ui.head.choosing import open_head
 from ui.importance import (
     asked,
     criterion_picker,
@@ -21,7 +22,7 @@ from ui.importance import (
     scoring_state,
     view_options,
 )
-from ui.naming import finding
+from ui.naming import finding, head_name
 from ui.page import Page, begin
 
 FEW = 16  # so few units are counted in whole numbers
@@ -30,6 +31,8 @@ ROW_PX, TABLE_PX = 35, 360
 
 def main() -> None:
     page = begin("Explore", "Which attention heads does this model need for its task?")
+    if st.session_state.pop("open_head", False):
+        st.switch_page("pages/head.py")
     left, right = st.columns([3, 2], gap="large")
     with right:
         criterion_picker(asked().scope)
@@ -72,14 +75,45 @@ def draw_heatmap(importance: ImportanceMap, page: Page) -> None:
         mask=state.current().mask,
         site_names=rows,
         title=finding(importance, rows) if drawn is importance else ends_of(drawn),
-        subtitle=f"{criterion.label} of each head",
+        subtitle=f"{criterion.label} of each head; a click opens it",
         unit=displayed_unit(importance),
         signed=displayed_signed(importance),
         reverse=criterion.direction == "low",
         theme=page.theme,
+        clickable=True,
     )
     alt = charts.describe_heatmap(drawn.values, mask=state.current().mask, site_names=rows, unit=criterion.unit)
-    st.plotly_chart(figure, theme=None, config=charts.CONFIG, alt=alt, key="explore_heatmap")
+    sizes, key = [len(row) for row in drawn.values], "explore_heatmap"
+
+    def clicked() -> None:
+        heads = charts.clicked_heads(st.session_state[key].get("selection"), sizes)
+        if len(heads) == 1:
+            go_to(heads.pop())
+
+    st.plotly_chart(
+        figure, theme=None, config=charts.CONFIG, alt=alt, key=key, on_select=clicked, selection_mode="points"
+    )
+    head_picker(importance, rows)
+
+
+def go_to(head: HeadId) -> None:
+    """Open the page of a head with the next run: a callback cannot."""
+    open_head(head)
+    st.session_state["open_head"] = True
+
+
+def head_picker(importance: ImportanceMap, names: list[str]) -> None:
+    """The way to a head's own page without a pointer, the most important ones first."""
+    heads = [HeadId(*unit) for unit in reversed(importance.ranked())]
+    with st.container(horizontal=True, vertical_alignment="bottom"):
+        head = st.selectbox(
+            "Look into a head",
+            heads,
+            format_func=lambda one: head_name(one, names),
+            width=240,
+            help="What it looks at and what the task loses without it. A click on its cell opens it, too.",
+        )
+        st.button("Open this head", on_click=go_to, args=(head,))
 
 
 def draw_neurons(importance: ImportanceMap, page: Page) -> None:

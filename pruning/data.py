@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import os
+import re
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -70,7 +71,8 @@ class DataSpec:
     """Which examples to read.
 
     Attributes:
-        name: ``demo``, another built-in name, a file, or a hub dataset id.
+        name: ``demo``, another built-in name, a file, a hub dataset id, or a kept source (``own-…``, see
+            `pruning.sources`), which knows its columns.
         split: Calibration rows choose, evaluation rows measure. A file without a ``split`` column is used whole.
         samples: The first rows only; ``None`` for all.
         text_column, label_column: Found by their usual names where they are not given.
@@ -107,7 +109,7 @@ class Dataset:
 
     def first(self, count: int) -> Dataset:
         """The first ``count`` examples."""
-        return _dataset(self.spec, self.inputs[:count], self.labels[:count], self.rows[:count], self.dropped)
+        return dataset_of(self.spec, self.inputs[:count], self.labels[:count], self.rows[:count], self.dropped)
 
 
 def load_data(spec: DataSpec | str = "demo") -> Dataset:
@@ -119,17 +121,21 @@ def load_data(spec: DataSpec | str = "demo") -> Dataset:
     spec = DataSpec(spec) if isinstance(spec, str) else spec
     if spec.samples is not None and spec.samples < 1:
         raise DataError(f"samples must be at least 1, not {spec.samples}")
+    if is_source(spec.name):
+        from pruning.sources import read_source
+
+        return read_source(spec)
     frame = _read_frame(spec)
-    text_column, label_column = _columns(frame, spec)
+    text_column, label_column = usual_columns(frame, spec)
     labels = list(frame[label_column]) if label_column else []
-    inputs = [_image_uri(value) if isinstance(value, dict) else value for value in frame[text_column]]
-    keep = [i for i, value in enumerate(inputs) if _present(value) and (not labels or _present(labels[i]))]
+    inputs = [image_uri(value) if isinstance(value, dict) else value for value in frame[text_column]]
+    keep = [i for i, value in enumerate(inputs) if is_present(value) and (not labels or is_present(labels[i]))]
     if not keep:
         raise DataError(f"{spec.name} has no row with both a text and a label")
     chosen = keep[: spec.samples]
-    kept_labels = tuple(_plain(labels[i]) for i in chosen) if labels else ()
+    kept_labels = tuple(plain_label(labels[i]) for i in chosen) if labels else ()
     rows = tuple(int(frame.index[i]) for i in chosen)
-    return _dataset(spec, tuple(str(inputs[i]) for i in chosen), kept_labels, rows, len(inputs) - len(keep))
+    return dataset_of(spec, tuple(str(inputs[i]) for i in chosen), kept_labels, rows, len(inputs) - len(keep))
 
 
 def choosing_and_measuring(spec: DataSpec) -> tuple[Dataset, Dataset]:
@@ -152,21 +158,22 @@ def choosing_and_measuring(spec: DataSpec) -> tuple[Dataset, Dataset]:
 
 
 def _every_second(data: Dataset, first: int) -> Dataset:
-    return _dataset(data.spec, data.inputs[first::2], data.labels[first::2], data.rows[first::2], data.dropped)
+    return dataset_of(data.spec, data.inputs[first::2], data.labels[first::2], data.rows[first::2], data.dropped)
 
 
-def _dataset(
+def dataset_of(
     spec: DataSpec, inputs: tuple[str, ...], labels: tuple[Any, ...], rows: tuple[int, ...], dropped: int
 ) -> Dataset:
+    """A data set of rows that have been read, with its fingerprint."""
     digest = hashlib.sha256(repr((inputs, tuple(map(str, labels)))).encode()).hexdigest()[:16]
     return Dataset(replace(spec, samples=len(inputs)), inputs, labels, rows, dropped, digest)
 
 
 def _read_frame(spec: DataSpec) -> pd.DataFrame:
     if spec.name in BUILT_IN_DATA:
-        frame = _read_file(built_in_file(spec.name, spec.split))
+        frame = read_file(built_in_file(spec.name, spec.split))
     elif Path(spec.name).suffix.lower() in READERS or _exists(Path(spec.name)):
-        frame = _read_file(Path(os.path.expanduser(spec.name)))  # noqa: PTH111  pathlib's raises at an unknown ~user
+        frame = read_file(Path(os.path.expanduser(spec.name)))  # noqa: PTH111  pathlib's raises at an unknown ~user
     else:
         frame = _read_hub(spec)
     if "split" in frame.columns and frame["split"].isin(["calibration", "evaluation"]).any():
@@ -190,7 +197,20 @@ def built_in_file(name: str, split: Split) -> Path:
     return found.files[split]
 
 
-def _read_file(path: Path) -> pd.DataFrame:
+def is_source(name: str) -> bool:
+    """Whether a name is the id of a kept source."""
+    return re.fullmatch(r"own-[0-9a-f]{16}", name, re.ASCII) is not None
+
+
+def read_file(path: Path, **others: Any) -> pd.DataFrame:
+    """The table in a file, its rows counted from 0.
+
+    Args:
+        others: More options of pandas' reader, or other values for them.
+
+    Raises:
+        DataError: There is no such file, or it is not what its ending says.
+    """
     import pandas as pd
 
     if path.suffix.lower() not in READERS:
@@ -199,11 +219,17 @@ def _read_file(path: Path) -> pd.DataFrame:
         raise DataError(f"there is no file {path}")
     reader, options = READERS[path.suffix.lower()]
     try:
-        frame = getattr(pd, reader)(path, **options)
+        frame = getattr(pd, reader)(path, **options | others)
         if reader == "read_csv" and not isinstance(frame.index, pd.RangeIndex):  # pandas made an index of the surplus
             raise ValueError("its rows have more fields than its header; put texts that hold the separator into quotes")
         return frame.rename(columns=str).reset_index(drop=True)  # rows are counted from 0, whatever index was stored
-    except (ValueError, OSError, UnicodeError, ImportError) as error:  # pandas' parser errors are ValueErrors
+    except (
+        ValueError,
+        TypeError,
+        OSError,
+        ImportError,
+        RecursionError,
+    ) as error:  # pandas' parser errors are ValueErrors
         raise DataError(f"{path} cannot be read: {first_line(error, 200)}") from error
 
 
@@ -235,7 +261,7 @@ def _read_hub(spec: DataSpec) -> pd.DataFrame:
         ) from error
 
 
-def _columns(frame: pd.DataFrame, spec: DataSpec) -> tuple[str, str | None]:
+def usual_columns(frame: pd.DataFrame, spec: DataSpec) -> tuple[str, str | None]:
     """The text column and, where there is one, the label column."""
     names = [str(name) for name in frame.columns]
     for wanted, what in ((spec.text_column, "text"), (spec.label_column, "label")):
@@ -252,7 +278,7 @@ def _columns(frame: pd.DataFrame, spec: DataSpec) -> tuple[str, str | None]:
     return text, label
 
 
-def _image_uri(cell: dict[str, Any]) -> str | None:
+def image_uri(cell: dict[str, Any]) -> str | None:
     """An image as the datasets library stores it, ``{"bytes", "path"}``, as a data URI; its path where that is all."""
     content = cell.get("bytes")
     if not isinstance(content, bytes):
@@ -261,13 +287,15 @@ def _image_uri(cell: dict[str, Any]) -> str | None:
     return f"data:image/{kind};base64,{base64.b64encode(content).decode()}"
 
 
-def _present(value: Any) -> bool:
+def is_present(value: Any) -> bool:
+    if isinstance(value, str):
+        return value.strip() != ""
     import pandas as pd
 
     return not (pd.api.types.is_scalar(value) and pd.isna(value)) and str(value).strip() != ""
 
 
-def _plain(value: Any) -> Any:
+def plain_label(value: Any) -> Any:
     """NumPy scalars as Python's own; whole floats as integers, which is how CSV files spell labels at times."""
     value = value.tolist() if hasattr(value, "tolist") else value
     return int(value) if isinstance(value, float) and value.is_integer() else value

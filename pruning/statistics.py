@@ -59,6 +59,17 @@ def paired_proportion(better: int, worse: int, count: int) -> Estimate:
     return Estimate(value, min(value, max(-1.0, centre - half)), max(value, min(1.0, centre + half)))
 
 
+def difference_of(first: Estimate, second: Estimate) -> Estimate:
+    """The second minus the first, of two estimates from different examples.
+
+    The interval is made from the ends of both (MOVER; Zou & Donner, Statistics in Medicine 2008).
+    """
+    value = second.value - first.value
+    down = math.hypot(second.value - second.low, first.high - first.value)
+    up = math.hypot(second.high - second.value, first.value - first.low)
+    return Estimate(value, value - down, value + up)
+
+
 def percentile_interval(value: float, resampled: np.ndarray) -> Estimate:
     """The percentile bootstrap interval (Efron & Tibshirani 1993), never excluding the value itself."""
     finite = resampled[np.isfinite(resampled)]

@@ -15,11 +15,18 @@ import pytest
 ROOT = Path(__file__).resolve().parents[1]
 LAYERS = ("app", "pages", "ui", "pruning")  # each may import itself (pages may not) and what stands to its right
 PURE_UI = (  # values in, figures out
-    "certainty.py", "charts.py", "figure.py", "heatmap.py", "multiples.py", "recovery_charts.py", "theme.py",
-    "tradeoff.py", "tradeoff_text.py",
+    "certainty.py", "charts.py", "compare/charts.py", "compare/maps.py", "compare/picks.py", "figure.py",
+    "head/charts.py", "head/words.py", "heatmap.py", "history/entries.py", "history/figures.py", "history/words.py",
+    "multiples.py", "recovery_charts.py", "sources/balance.py", "theme.py", "tradeoff.py", "tradeoff_text.py",
+    "export/pictures.py", "export/report.py", "export/script.py", "export/subject.py", "export/tables.py",
+    "export/webpage.py", "export/browser.py", "export/exports.py",
 )  # fmt: skip
 EARLY_ENGINE = ("pruning", "pruning.importance", "pruning.masks", "pruning.anatomy", "pruning.statistics")
-UI_MODULES = sorted(path.stem for path in (ROOT / "ui").glob("*.py") if path.stem != "__init__")
+UI_MODULES = sorted(
+    ".".join(path.relative_to(ROOT / "ui").with_suffix("").parts)
+    for path in (ROOT / "ui").rglob("*.py")
+    if path.stem != "__init__"
+)
 
 
 def python_files(layer: str) -> list[Path]:
@@ -147,7 +154,9 @@ def pins(name: str) -> list[str]:
     return [line for line in lines if line and line != "-r requirements.txt"]
 
 
-@pytest.mark.parametrize("name", ["requirements.txt", "requirements-dev.txt", "requirements-smollm2.txt"])
+@pytest.mark.parametrize(
+    "name", ["requirements.txt", "requirements-dev.txt", "requirements-smollm2.txt", "requirements-postgres.txt"]
+)
 def test_requirements_are_exact_pins(name: str) -> None:
     exact = re.compile(r"[A-Za-z0-9._-]+(\[[a-z,]+\])?==[0-9][0-9A-Za-z.]*")
     assert pins(name)

@@ -12,6 +12,8 @@ from scipy.stats import binomtest, ttest_1samp
 
 from pruning.statistics import (
     RESAMPLES,
+    Estimate,
+    difference_of,
     mcnemar,
     mean,
     paired_proportion,
@@ -116,3 +118,11 @@ def test_percentile_interval_never_excludes_its_value() -> None:
     assert percentile_interval(5.0, np.linspace(0, 1, 101)).high == 5.0
     assert percentile_interval(0.5, np.linspace(0, 1, 101)).low == pytest.approx(0.025)
     assert percentile_interval(0.5, np.array([np.nan])).low == -math.inf
+
+
+def test_the_difference_of_two_symmetric_estimates_has_the_textbook_interval() -> None:
+    """MOVER with symmetric intervals is the root of the sum of squares; with a certain one, the other's own width."""
+    found = difference_of(Estimate(1.0, 0.7, 1.3), Estimate(3.0, 2.6, 3.4))
+    assert (found.value, found.low, found.high) == pytest.approx((2.0, 1.5, 2.5))
+    lopsided = difference_of(Estimate(0.0, 0.0, 0.0), Estimate(2.0, 1.0, 5.0))
+    assert (lopsided.low, lopsided.high) == (1.0, 5.0)

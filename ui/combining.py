@@ -29,9 +29,10 @@ HEADS: Scope = "heads"
 def scenario_menu() -> None:
     """A button that opens the kept masks."""
     with st.popover("Scenarios", icon=":material/bookmark:", help="Keep this mask under a name, or bring one back."):
+        kept = scenarios(state.current().model)
         _keeping()
-        _opening(scenarios(state.current().model))
-        _combining()
+        _opening(kept)
+        _combining(kept)
 
 
 def _keeping() -> None:
@@ -57,7 +58,7 @@ def _opening(kept: list[Scenario]) -> None:
     if chosen is None:
         return
     with st.container(horizontal=True):
-        st.button("Open", on_click=reopen, args=(kept[chosen],), help="Undo brings back the mask on the screen.")
+        st.button("Reopen", on_click=reopen, args=(kept[chosen],), help="Undo brings back the mask on the screen.")
         st.button("Forget", on_click=forget, args=(kept[chosen],), help="It is gone from the list, and not from links.")
 
 
@@ -74,15 +75,15 @@ def _size(mask: Mask) -> str:
 # Combining -------------------------------------------------------------------------------------------------------
 
 
-def _combining() -> None:
-    """The mask on the screen and another one."""
-    others = combinable()
+def _combining(kept: list[Scenario]) -> None:
+    """The mask on the screen and another one, at first the one that was kept last."""
+    others = combinable(kept)
     if not others:
         return
     name = st.selectbox(
         "Combine with",
         list(others),
-        key="combine_with",
+        key=f"combine_with_{len(kept)}",
         help="Masks that you have kept, and as many of the lowest heads by another criterion as are removed now.",
     )
     with st.container(horizontal=True):
@@ -95,10 +96,13 @@ def _combine(combine: Combine, other: Callable[[], Mask] | None) -> None:
         state.edit_mask(combine(state.current().mask, other()))
 
 
-def combinable() -> dict[str, Callable[[], Mask]]:
-    """Other masks of this model by what they are called; each is made when it is asked for."""
+def combinable(kept: list[Scenario]) -> dict[str, Callable[[], Mask]]:
+    """Other masks of this model by what they are called; each is made when it is asked for.
+
+    Args:
+        kept: Scenarios of this model, the newest first.
+    """
     session = state.current()
-    kept = [one for one in scenarios(session.model) if one.mask != session.mask]
     found: dict[str, Callable[[], Mask]] = {_label(one): partial(_mask_of, one) for one in kept}
     count = len(session.mask.heads)
     if count:

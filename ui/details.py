@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import html
+from collections.abc import Sequence
 
 import streamlit as st
 
@@ -32,26 +33,39 @@ def draw_table(live: Live) -> None:
     before, after, comparison = live.before, live.after, live.comparison
     rows = []
     for name, estimate in before.metrics.items():
-        cells = [NAMES.get(name, name), _value(name, estimate)]
+        cells = [NAMES.get(name, name), value_html(name, estimate)]
         if after is not before:
-            cells += [_value(name, after.metrics[name]), _difference(name, comparison.differences.get(name))]
-        rows.append("<tr>" + "".join(f"<td>{cell}</td>" for cell in cells) + "</tr>")
+            cells += [value_html(name, after.metrics[name]), difference_html(name, comparison.differences.get(name))]
+        rows.append(cells)
     heads = [f"Unpruned, n = {before.samples:,}"]
     if after is not before:
         heads += [f"Pruned, n = {after.samples:,}", "Paired difference (95% interval)"]
+    figures_table("All metrics", heads, rows)
+
+
+def figures_table(name: str, heads: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+    """Draw a table of figures.
+
+    Args:
+        heads: Of all columns but the first, in HTML.
+        rows: The name of each row and its cells, in HTML.
+    """
     head = "".join(f"<th scope='col'>{text}</th>" for text in heads)
-    table = f"<table><thead><tr><td></td>{head}</tr></thead><tbody>{''.join(rows)}</tbody></table>"
+    body = "".join("<tr>" + "".join(f"<td>{cell}</td>" for cell in cells) + "</tr>" for cells in rows)
+    table = f"<table><thead><tr><td></td>{head}</tr></thead><tbody>{body}</tbody></table>"
     # On a telephone the table scrolls within its frame, and the keyboard must get there.
-    st.html(f"<div class='headroom-figures' role='region' tabindex='0' aria-label='All metrics'>{table}</div>")
+    st.html(f"<div class='headroom-figures' role='region' tabindex='0' aria-label='{name}'>{table}</div>")
 
 
-def _value(name: str, estimate: Estimate) -> str:
+def value_html(name: str, estimate: Estimate) -> str:
+    """A metric with its interval in grey."""
     text = look.proportion(estimate) if name in PERCENT else look.measured(estimate)
     value, _, interval = text.partition(" (")
     return f"{value} <span class='interval'>({interval}</span>" if interval else value
 
 
-def _difference(name: str, estimate: Estimate | None) -> str:
+def difference_html(name: str, estimate: Estimate | None) -> str:
+    """A paired difference, in grey as long as its interval holds zero."""
     if estimate is None:
         return look.NOT_MEASURED
     text = look.points(estimate) if name in PERCENT else look.difference(estimate)
@@ -77,7 +91,7 @@ def draw_flips(live: Live) -> None:
     st.caption(f"McNemar's exact test of equally many losses and gains: p = {look.number(comparison.p_value, 2)}.")
     everything = len(comparison.flips) <= FLIPS_SHOWN or st.toggle(f"Show all {len(comparison.flips)}", key="all_flips")
     for flip in comparison.flips if everything else _mixed(comparison.flips):
-        _flip(flip)
+        draw_flip(flip)
 
 
 def _mixed(flips: tuple[Flip, ...]) -> list[Flip]:
@@ -95,13 +109,14 @@ def _example(text: str) -> str:
     return f"<img src='{html.escape(text)}' style='{style}' alt='the image that was classified'>"
 
 
-def _flip(flip: Flip) -> None:
+def draw_flip(flip: Flip, names: tuple[str, str] = ("before", "after")) -> None:
+    """One example with what both models make of it."""
     kind = {"worse": "became wrong", "better": "became right", "other": "still wrong"}[flip.kind]
     css = {"worse": "worse", "better": "better", "other": "interval"}[flip.kind]
     st.html(
         f"<div class='headroom-figures'><p style='margin:0'>{_example(flip.text)}</p>"
         f"<p class='interval' style='margin:0;white-space:normal'><span class='{css}'>{kind}</span>"
         f" · label {html.escape(flip.label)}"
-        f" · before: {html.escape(flip.before)} {flip.confidence_before:.2f}"
-        f" · after: {html.escape(flip.after)} {flip.confidence_after:.2f}</p></div>"
+        f" · {names[0]}: {html.escape(flip.before)} {flip.confidence_before:.2f}"
+        f" · {names[1]}: {html.escape(flip.after)} {flip.confidence_after:.2f}</p></div>"
     )

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shlex
 from typing import TYPE_CHECKING
 
 import streamlit as st
@@ -12,8 +11,9 @@ from pruning.errors import PruningError
 from pruning.masks import Mask
 from pruning.plan import Plan, is_plan
 from ui import state
+from ui.export.script import prune_command
+from ui.export.subject import Decision
 from ui.kept_plans import keep_plan, plan_for
-from ui.maps import calibration_data
 from ui.removed import misfit
 from ui.store import store
 from ui.theme import plain
@@ -36,26 +36,26 @@ def save_menu() -> None:
 
 
 def _downloads(session: state.Session) -> None:
-    mask = json.dumps(session.mask.to_json())
-    st.download_button("Mask file", mask, "mask.json", "application/json", on_click="ignore", key="save_mask")
     plan = plan_for(session)
-    if plan is not None:
-        text = json.dumps(plan.to_json(), ensure_ascii=False)
-        st.download_button("Plan file", text, "plan.json", "application/json", on_click="ignore", key="save_plan")
+    decision_files(session.mask, plan, "save")
     st.markdown("Cut it out for good, on the command line:")
     st.code(command(session, plan), language="bash", wrap_lines=True)
+    st.page_link("pages/export.py", label="More: checkpoint, figures, report", icon=":material/download:")
+
+
+def decision_files(mask: Mask, plan: Plan | None, key: str) -> None:
+    """The buttons that save the mask, and the plan where there is one."""
+    text = json.dumps(mask.to_json())
+    st.download_button("Mask file", text, "mask.json", "application/json", on_click="ignore", key=f"{key}_mask")
+    if plan is not None:
+        text = json.dumps(plan.to_json(), ensure_ascii=False)
+        st.download_button("Plan file", text, "plan.json", "application/json", on_click="ignore", key=f"{key}_plan")
 
 
 def command(session: state.Session, plan: Plan | None) -> str:
-    """The command line that cuts what is removed, with the replacement that the preview shows; a plan names its own."""
-    words = ["python", "-m", "pruning", "prune", session.model]
-    words += ["--mask", "mask.json"] if plan is None else ["--plan", "plan.json"]
-    if plan is None and session.compensation != "none":
-        words += ["--recover", session.compensation]
-    rows = calibration_data(session.data)
-    if session.compensation != "none" and rows != state.default_data(session.model):
-        words += ["--recover-data", rows]
-    return shlex.join([*words, "-o", "smaller"])
+    """The command line that cuts what is removed, from the file that is saved beside it."""
+    what = Decision(session.model, session.data, session.mask, session.compensation, planned=plan is not None)
+    return prune_command(what, files=True)
 
 
 # Bringing one back -----------------------------------------------------------------------------------------------

@@ -19,6 +19,12 @@ def keep_plan(plan: Plan, model: str) -> None:
     st.session_state["plans"] = dict(list(plans.items())[-KEPT_PLANS:])
 
 
+def plans_of(model: str) -> list[Plan]:
+    """The plans that were kept for the model of that fingerprint, the newest first."""
+    plans: dict[tuple[str, object], Plan] = st.session_state.get("plans", {})
+    return [plan for (made_for, _), plan in reversed(plans.items()) if made_for == model]
+
+
 def plan_for(session: state.Session) -> Plan | None:
     """The plan behind the present mask, with the replacement that is chosen now.
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from itertools import combinations
 from typing import TYPE_CHECKING
 
-from pruning.data import BUILT_IN_DATA
+from pruning.data import BUILT_IN_DATA, is_source
 from pruning.errors import Cancelled, PruningError
 from pruning.importance import ImportanceMap, get_criterion
 from pruning.scopes import Scope
@@ -133,12 +133,17 @@ class Maps:
 
 
 def modified(data: str) -> float:
-    """When a data file was last changed, so that an edited file is read again."""
+    """When a data file was last changed, so that an edited file is read again; what is kept under an id never does."""
     from pathlib import Path
 
     try:
+        if is_source(data):
+            from pruning.sources import find_source
+
+            source = find_source(data)
+            return source.file.stat().st_mtime if source.outside else 0.0
         return Path(data).expanduser().stat().st_mtime
-    except (OSError, ValueError, RuntimeError):
+    except (OSError, ValueError, RuntimeError, PruningError):
         return 0.0
 
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import streamlit as st
 
 from ui import state
+from ui.browser import know_browser
 from ui.router import pages, theme
 from ui.sidebar import sidebar
 from ui.theme import Theme, plain
@@ -31,6 +32,7 @@ def begin(title: str, lead: str) -> Page:
     state.current()
     state.sync_url(title)
     sidebar()
+    know_browser()
     st.markdown(lead)
     if notice := state.notice():
         st.warning(plain(notice))

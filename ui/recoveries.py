@@ -11,6 +11,7 @@ import time
 import uuid
 from collections.abc import Callable, Generator, Iterator
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -18,6 +19,8 @@ from pruning.errors import Cancelled, DataError, PruningError
 from pruning.masks import Mask
 from pruning.plan import COMPENSATIONS
 from pruning.recovery.settings import by_cut
+from ui.history.entries import of_recovery, of_training
+from ui.history.recorder import Note, nothing
 from ui.jobs import Cache, Job, Worker
 from ui.maps import calibration_data, modified
 from ui.recovery_values import (
@@ -51,11 +54,17 @@ class Recoveries:
     """Results by session or by what they are of."""
 
     def __init__(
-        self, evaluator: Worker, examples: Callable[..., Examples], replacements: Replacements, measure: Measure
+        self,
+        evaluator: Worker,
+        examples: Callable[..., Examples],
+        replacements: Replacements,
+        measure: Measure,
+        record: Note = nothing,
     ) -> None:
         self.trainer, self._evaluator = Worker("trainer"), evaluator
         self._examples, self._replacements, self._measure = examples, replacements, measure
         self._trained, self._archives = Cache(KEPT_TRAINED), Cache(KEPT_ARCHIVES)
+        self._record = record
         self._rows, self.results = Cache(KEPT_ROWS), Cache(KEPT_RESULTS)
 
     def rows(self, model: LoadedModel, data: str) -> Rows:
@@ -150,7 +159,9 @@ class Recoveries:
                 made = self._replacements.make(job, model, data, asked.mask, asked.compensation)
                 found = train_at_once(job, model, rows.train, asked, made)
             smaller = replace(model, module=found.module, fingerprint=f"{model.fingerprint}-{uuid.uuid4().hex}")
-            self._trained.put(session, Trained(model.fingerprint, data, asked, found, smaller))
+            trained = Trained(model.fingerprint, data, asked, found, smaller)
+            self._trained.put(session, trained)
+            self._record(partial(of_training, session, model, trained, rows))
 
         key = ("train", model.fingerprint, data, asked)
         return submit_again(self.trainer, TrainingJob((session, "train"), key, work))
@@ -176,7 +187,9 @@ class Recoveries:
             after = yield from measure_all(job, trained.smaller, rows.measure, "Measuring the recovered model")
             pruned = found["pruned"]
             recovered = Measured(after, compare(whole.evaluation, after))
-            self.results.put(key, Outcome(whole, pruned, recovered, compare(pruned.evaluation, after)))
+            outcome = Outcome(whole, pruned, recovered, compare(pruned.evaluation, after))
+            self.results.put(key, outcome)
+            self._record(partial(of_recovery, session, model, trained, rows, outcome))
 
         return submit_again(self._evaluator, Job((session, "measure recovered"), key, work))
 

@@ -13,6 +13,7 @@ from pruning.errors import PruningError
 from ui import state
 from ui.controls import mirror_key, on_move
 from ui.jobs import Job
+from ui.sources.draft import menu_label, own_sources
 from ui.store import Loading, modified, session_id, store
 from ui.theme import plain
 
@@ -52,14 +53,15 @@ def _model_picker() -> None:
         key=key,
         format_func=state.model_label,
         accept_new_options=True,
-        on_change=on_move("model", key, _want_model),
+        on_change=on_move("model", key, want_model),
         help=MODEL_HELP,
     )
     waiting = store().request_model(name).state == "loading"
     st.fragment(_model_state, run_every=REFRESH_SECONDS if waiting else None)(waiting)
 
 
-def _want_model(choice: Any) -> str:
+def want_model(choice: Any) -> str:
+    """Ask for a model; what is on the screen stays until it is there."""
     name = (choice or "").strip()
     st.session_state.pop("model_problem", None)
     st.session_state.pop("model_wanted", None)
@@ -133,19 +135,22 @@ def _data_picker() -> None:
     wanted = st.session_state.get("data_wanted")
     task = store().request_model(session.model).task
     built_in = [name for name in BUILT_IN_DATA if state.fits(name, task)]
-    known = list(dict.fromkeys([*built_in, session.data, wanted or session.data]))
+    own = [name for name in own_sources() if state.fits(name, task)]
+    known = list(dict.fromkeys([*built_in, *own, session.data, wanted or session.data]))
     key = mirror_key("data", wanted or session.data)
     st.selectbox(
         "Data",
         known,
         index=known.index(wanted or session.data),
         key=key,
-        format_func=state.data_label,
+        format_func=menu_label,
         accept_new_options=True,
         on_change=on_move("data", key, _want_data),
         help=DATA_HELP,
     )
     st.fragment(_data_state, run_every=REFRESH_SECONDS if wanted else None)(bool(wanted))
+    if st.session_state.get("url_page") not in (None, "Data and model"):
+        st.page_link("pages/data.py", label="Bring your own", help="A table or a model of your own, looked at first.")
 
 
 def _want_data(choice: Any) -> str:
@@ -200,7 +205,7 @@ def _sentence(error: Exception) -> str:
 
 
 def _link() -> None:
-    parameters = urlencode(state.url_parameters(state.current()))
+    parameters = urlencode(state.link())
     base = (st.context.url or "").partition("?")[0]
     with st.popover("Copy link", help="A link to this page with this model, data, criterion and mask."):
         st.code(f"{base}?{parameters}" if parameters else base or "/", language=None, wrap_lines=True)

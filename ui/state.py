@@ -7,23 +7,26 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 import streamlit as st
 
 from pruning.builtin import BUILT_IN
-from pruning.data import BUILT_IN_DATA
+from pruning.data import BUILT_IN_DATA, is_source
 from pruning.errors import MaskError, PruningError
 from pruning.importance import criteria, get_criterion
 from pruning.importance.normalising import NORMALISATIONS, get_normalisation
 from pruning.masks import Mask
 from pruning.plan import COMPENSATIONS
 from pruning.scopes import SCOPES, get_scope
+from pruning.sources import find_source
 
 HISTORY_LIMIT = 200
 LONGEST_CODE = 8000  # letters of a mask that a link can carry everywhere
 CHOICES = {"scope": SCOPES, "normalise": tuple(NORMALISATIONS), "labels": ("given", "predicted")}
+ON_PAGE = {"Compare": ("a", "b"), "Head": ("head",)}  # what the link of one page says and that of no other
 ECHO_SECONDS = 10.0  # after so long, a URL that is not ours is no late echo any more
 
 
@@ -57,6 +60,9 @@ class Session:
     normalise: str = "none"
     labels: str = "given"
     compensation: str = "none"
+    a: str = "whole"  # the two sides of Compare, as its link says them
+    b: str = "now"
+    head: str = "0.0"  # the one that Head shows, by layer and head
 
     @property
     def mask(self) -> Mask:
@@ -81,7 +87,7 @@ def update(**changes: Any) -> None:
     session = current()
     st.session_state.pop("notice", None)
     if changes.get("model", session.model) != session.model:
-        changes.setdefault("history", History())
+        changes = {"history": History(), "a": Session.a, "b": Session.b, "head": Session.head} | changes
     st.session_state["session"] = replace(session, **changes)
 
 
@@ -101,15 +107,21 @@ def redo() -> None:
 # The URL -------------------------------------------------------------------------------------------------------------
 
 
-def url_parameters(session: Session) -> dict[str, str]:
-    """What the link says; whatever is at its default is left out."""
+def url_parameters(session: Session, page: str = "") -> dict[str, str]:
+    """What the link says; whatever is at its default is left out, and a mask that is too long for a link."""
     fresh = Session(data=default_data(session.model))
-    found = {name: getattr(session, name) for name in ("model", "data", "criterion", *CHOICES)}
-    found = {name: value for name, value in found.items() if value != getattr(fresh, name)}
+    names = ("model", "data", "criterion", *CHOICES, *ON_PAGE.get(page, ()))
+    found = {name: getattr(session, name) for name in names}
+    found = {name: v for name, v in found.items() if v != getattr(fresh, name) and len(v) <= LONGEST_CODE}
     if session.compensation != fresh.compensation:
         found["keep"] = session.compensation
     code = session.mask.to_code()
     return {**found, "mask": code} if 0 < len(code) <= LONGEST_CODE else found
+
+
+def link() -> dict[str, str]:
+    """What the link to the page on the screen says."""
+    return url_parameters(current(), st.session_state.get("url_page", ""))
 
 
 def fits_a_link(mask: Mask) -> bool:
@@ -129,8 +141,8 @@ def sync_url(page: str) -> None:
     moved = st.session_state.get("url_page") not in (None, page)
     bare = not here and (moved or st.session_state.get("url_bare") == page)  # left behind by the navigation
     if last is not None and here != last and not bare and _last_url_has_arrived():
-        _adopt_url(first=False)
-    wanted = url_parameters(current())
+        _adopt_url(first=False, page=page)
+    wanted = url_parameters(current(), page)
     if not here and not moved and wanted and st.session_state.get("url_bare") == page:
         return  # back to the bare address: one more step back leads to where the user came from
     if moved or not wanted:  # a bare address is written over here, or is what belongs here
@@ -153,7 +165,7 @@ def _last_url_has_arrived() -> bool:
     return st.session_state["url_arrived"] or time.monotonic() - st.session_state["url_time"] > ECHO_SECONDS
 
 
-def _adopt_url(first: bool) -> None:
+def _adopt_url(first: bool, page: str = "") -> None:
     """Take model, data, criterion, view and mask from the link; what does not fit is named in a notice."""
     here, session, problems = st.query_params, st.session_state["session"], []
     fresh = Session()
@@ -163,6 +175,8 @@ def _adopt_url(first: bool) -> None:
         problems.append(f"there is no criterion {changes['criterion'][:40]!r}")
         changes["criterion"] = session.criterion
     changes |= _view_of(here, changes["criterion"], problems)
+    pages = ON_PAGE if first else [page]
+    changes |= {name: here.get(name) or getattr(fresh, name) for one in pages for name in ON_PAGE.get(one, ())}
     changes["compensation"] = here.get("keep") or fresh.compensation
     if changes["compensation"] not in COMPENSATIONS:
         problems.append(f"keep is {' or '.join(COMPENSATIONS)}, not {changes['compensation'][:40]!r}")
@@ -202,6 +216,10 @@ def notice() -> str:
 
 
 def data_label(data: str) -> str:
+    """How data is called: what somebody brought has the name of its file."""
+    if is_source(data):
+        with suppress(PruningError):
+            return find_source(data).name
     return BUILT_IN_DATA[data].label if data in BUILT_IN_DATA else data
 
 
@@ -218,5 +236,8 @@ def default_data(model: str) -> str:
 
 
 def fits(data: str, task: str | None) -> bool:
-    """Whether a kind of task can be measured on that data; nothing is known of what is not built in."""
+    """Whether a kind of task can be measured on that data; nothing is known of what is only named."""
+    if task is not None and is_source(data):
+        with suppress(PruningError):
+            return task in find_source(data).tasks
     return task is None or data not in BUILT_IN_DATA or task in BUILT_IN_DATA[data].tasks

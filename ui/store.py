@@ -14,7 +14,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import TYPE_CHECKING, Any, Literal
 
 import streamlit as st
@@ -28,6 +28,12 @@ from pruning.masks import Mask
 from pruning.models import ModelSpec, number_setting, threads_setting
 from pruning.results import Results
 from pruning.scopes import Scope
+from ui import allowed
+from ui.compare.pairs import Pairs
+from ui.export.exports import Exports
+from ui.head.looks import Looks
+from ui.history.entries import of_evaluation
+from ui.history.recorder import Recorder, database_setting
 from ui.jobs import EXIT_SECONDS, Cache, Job, Worker
 from ui.maps import Maps, Scoring, calibration_data, modified
 from ui.plans import Plans
@@ -44,8 +50,9 @@ if TYPE_CHECKING:
 
 DASHBOARD_THREADS = threads_setting() or max(1, (os.cpu_count() or 2) - 1)  # one is for the server
 KEPT_EVALUATIONS, KEPT_DATA, KEPT_MODELS, KEPT_FAILURES = 400, 32, 4, 50
-LIVE_ROWS = 1500
+LIVE_ROWS = max(1, number_setting("HEADROOM_ROWS", 1500))  # of each part of somebody's own data
 RESULTS_MB = number_setting("HEADROOM_RESULTS_MB", 64)  # of the file that keeps them between runs; 0 keeps none
+HISTORY_RECORDS = number_setting("HEADROOM_HISTORY_RECORDS", 10_000)  # of one browser, without a name or a star
 TAPES_MB = number_setting("HEADROOM_CACHE_MB", 1024)  # for the states of the last mask; 0 keeps none
 
 
@@ -84,17 +91,21 @@ class Store:
     """The process-wide store; get it with `store()`."""
 
     def __init__(self) -> None:
-        self.evaluator, self.scorer = Worker("evaluator"), Worker("scorer")
+        self.evaluator, self.scorer, self.reader = Worker("evaluator"), Worker("scorer"), Worker("reader")
         self._models: dict[str, Loading] = {}  # the one that was asked for last is the last
         self._lock, self._load_lock = threading.Lock(), threading.Lock()
         self._evaluations, self._examples = Cache(KEPT_EVALUATIONS), Cache(KEPT_DATA)
         self.results = Results(cache_folder() / "results.sqlite", RESULTS_MB << 20)
         self.tapes: Tapes | None = None  # made with the first evaluation, on its thread
         self.maps = Maps(self.scorer, self.evaluator, self.calibration)
-        self.sweeps = Sweeps(self.scorer)
+        self.recorder = Recorder(database_setting(), HISTORY_RECORDS)
+        self.sweeps = Sweeps(self.scorer, self.recorder)
         self.replacements = Replacements(self.calibration)
         self.plans = Plans(Worker("planner"), self.calibration)
-        self.recoveries = Recoveries(self.evaluator, self.examples, self.replacements, self._measure)
+        self.recoveries = Recoveries(self.evaluator, self.examples, self.replacements, self._measure, self.recorder)
+        self.exports = Exports(self.replacements, self.recorder)
+        self.pairs = Pairs(self.evaluator, self.examples, self.replacements, self.recoveries, self._measure)
+        self.looks = Looks(self.evaluator, self.examples, self._measure)
 
     # Models ------------------------------------------------------------------------------------------------------
 
@@ -117,6 +128,7 @@ class Store:
                 from pruning.models import load_model, set_threads
                 from pruning.tasks import task_of
 
+                allowed.check_model(loading.name)
                 set_threads(DASHBOARD_THREADS)
 
                 def on_step(step: str) -> None:
@@ -154,7 +166,7 @@ class Store:
         """Encoded examples of a data set for a model, read and tokenised once.
 
         Raises:
-            PruningError: The data cannot be read or does not fit the model.
+            PruningError: The data may not be opened here, cannot be read, or does not fit the model.
         """
         from pruning.data import load_data
         from pruning.tasks import task_of
@@ -162,8 +174,11 @@ class Store:
         key = (model.fingerprint, data, split, modified(data))
         found = self._examples.get(key)
         if found is None:
-            rows = None if data in BUILT_IN_DATA else LIVE_ROWS
-            found = task_of(model).encode(model, load_data(DataSpec(data, split, rows)))
+            allowed.check_data(data)
+            read = load_data(DataSpec(data, split, None if data in BUILT_IN_DATA else LIVE_ROWS))
+            task = task_of(model)
+            allowed.check_images(read, task.name)
+            found = task.encode(model, read)
             self._examples.put(key, found)
         return found
 
@@ -226,6 +241,7 @@ class Store:
                 if not (before.complete and after.complete):  # what is complete need not wait for another turn
                     yield
             job.result = job.partial
+            self.recorder(partial(of_evaluation, session, model, data, mask, method, job.result))
 
         return self.evaluator.submit(Job((session, "evaluate"), evaluation_key(model, data, mask, method), work))
 

@@ -6,9 +6,10 @@ No streamlit here. What one sweep has found out, a later one of the same model a
 from __future__ import annotations
 
 import shlex
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from functools import lru_cache
+from functools import lru_cache, partial
 from itertools import product
 from typing import TYPE_CHECKING, Any
 
@@ -18,6 +19,9 @@ from pruning.errors import Cancelled, PruningError
 from pruning.importance import get_criterion
 from pruning.scopes import Scope
 from pruning.search import Budget, get_strategy
+from ui import allowed
+from ui.history.entries import of_sweep
+from ui.history.recorder import Note, nothing
 from ui.jobs import Cache, Job, Worker
 from ui.maps import modified
 
@@ -125,8 +129,8 @@ class Swept:
 class Sweeps:
     """Sweeps since the server started, what they share, and tables of latency."""
 
-    def __init__(self, worker: Worker) -> None:
-        self._worker = worker
+    def __init__(self, worker: Worker, record: Note = nothing) -> None:
+        self._worker, self._record = worker, record
         self._benches, self._swept, self._latencies = Cache(KEPT_BENCHES), Cache(KEPT_SWEEPS), Cache(KEPT_SWEEPS)
         self._seconds = Cache(KEPT_SWEEPS)
 
@@ -149,7 +153,7 @@ class Sweeps:
 
         def work(job: Job) -> Iterator[None]:
             job.report(0, 1, "Reading the rows")
-            bench = self._bench(model, data, settings.rows)
+            began, bench = time.monotonic(), self._bench(model, data, settings.rows)
             requests, _ = settings.requests()
             rows: list[dict[str, Any]] = []
             refused: list[PruningError] = []
@@ -165,7 +169,10 @@ class Sweeps:
                     refused.append(error)
             if refused and not rows:
                 raise refused[0]
-            self._keep(key, Swept(settings, tuple(rows), True, tuple(dict.fromkeys(map(str, refused)))))
+            swept = Swept(settings, tuple(rows), True, tuple(dict.fromkeys(map(str, refused))))
+            self._keep(key, swept)
+            if rows:
+                self._record(partial(of_sweep, session, model, data, swept, time.monotonic() - began))
 
         return self._worker.submit(Job((session, "sweep"), key, work))
 
@@ -233,9 +240,11 @@ def make_bench(model: LoadedModel, data: str) -> Bench:
     from pruning.tasks import task_of
 
     task = task_of(model)
-    calibration, evaluation = (
-        task.encode(model, part.first(ALL_ROWS)) for part in choosing_and_measuring(DataSpec(data))
-    )
+    allowed.check_data(data)
+    parts = [part.first(ALL_ROWS) for part in choosing_and_measuring(DataSpec(data))]
+    for part in parts:
+        allowed.check_images(part, task.name)
+    calibration, evaluation = (task.encode(model, part) for part in parts)
     return Bench(model, task, calibration, evaluation, known=Cache(KEPT_FINDINGS))
 
 

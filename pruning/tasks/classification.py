@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from pruning.calibration import CALIBRATION_BINS, bin_of
 from pruning.errors import DataError, UnsupportedError
 from pruning.statistics import RESAMPLES, Estimate, mean, percentile_interval, proportion, resampled_counts
 from pruning.tasks.base import Batch, Outcome, Task
@@ -15,8 +16,6 @@ if TYPE_CHECKING:
 
     from pruning.data import Dataset
     from pruning.models import LoadedModel
-
-CALIBRATION_BINS = 15  # as in Guo et al. 2017
 
 
 class Classification(Task):
@@ -137,9 +136,8 @@ def calibration_error(confidences: np.ndarray, hits: np.ndarray, weights: np.nda
     Returns:
         ``(resample,)``.
     """
-    bins = np.clip(np.ceil(confidences * CALIBRATION_BINS).astype(int) - 1, 0, CALIBRATION_BINS - 1)
     gaps = np.zeros((len(hits), CALIBRATION_BINS))
-    gaps[np.arange(len(hits)), bins] = confidences - hits
+    gaps[np.arange(len(hits)), bin_of(confidences)] = confidences - hits
     return np.abs(weights @ gaps).sum(-1) / weights.sum(-1)
 
 

@@ -46,8 +46,9 @@ class Server:
         self.url, self._log = f"http://localhost:{_free_port()}", log
         command = [sys.executable, "-m", "streamlit", "run", "app.py", "--server.headless", "true"]
         command += ["--server.port", self.url.rpartition(":")[2]]
+        own = {**ENVIRONMENT, "HEADROOM_DATABASE": f"sqlite:///{log.with_name('history.sqlite')}"}
         with log.open("w") as file:
-            self._process = subprocess.Popen(command, cwd=ROOT, env=ENVIRONMENT, stdout=file, stderr=subprocess.STDOUT)
+            self._process = subprocess.Popen(command, cwd=ROOT, env=own, stdout=file, stderr=subprocess.STDOUT)
         self._wait()
 
     @property

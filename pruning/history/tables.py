@@ -1,0 +1,87 @@
+"""The one table of the history, and how its values are written. The migrations make it; nothing else does."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import fields
+from datetime import UTC, datetime
+from typing import Any
+
+from sqlalchemy import Boolean, Column, DateTime, Dialect, Float, Integer, MetaData, String, Table, Text
+from sqlalchemy.types import TypeDecorator
+
+from pruning.history.records import Record
+from pruning.masks import Mask
+
+METADATA = MetaData()
+
+
+class UtcTime(TypeDecorator[datetime]):
+    """Times with a zone; SQLite knows none, so there they are UTC."""
+
+    impl = DateTime(timezone=True)
+    cache_ok = True
+
+    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> datetime | None:
+        if value is None:
+            return None
+        return value.astimezone(UTC).replace(tzinfo=None) if dialect.name == "sqlite" else value
+
+    def process_result_value(self, value: datetime | None, dialect: Dialect) -> datetime | None:
+        if value is None:
+            return None
+        return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
+
+
+RECORDS = Table(
+    "headroom_records",
+    METADATA,
+    Column("id", Integer, primary_key=True, autoincrement=True),
+    Column("owner", String(64), nullable=False),
+    Column("kind", String(16), nullable=False),
+    Column("model", Text, nullable=False),
+    Column("model_fingerprint", Text, nullable=False),
+    Column("data", Text, nullable=False),
+    Column("data_fingerprint", Text, nullable=False),
+    Column("mask", Text, nullable=False),  # Mask.to_code
+    Column("settings", Text, nullable=False),  # JSON; not the database's own, which knows no infinity
+    Column("numbers", Text, nullable=False),
+    Column("seconds", Float, nullable=False),
+    Column("name", Text, nullable=False),
+    Column("starred", Boolean, nullable=False),
+    Column("made", UtcTime, nullable=False),
+    # Since revision 2, all made from the above: to recognise the same work, and to sort by.
+    Column("subject", String(64), nullable=False),
+    Column("metric", Float),
+    Column("units", Integer, nullable=False),
+    sqlite_autoincrement=True,  # a number that was deleted is not given to another record
+)
+PLAIN = tuple(one.name for one in fields(Record) if one.name not in ("id", "mask", "settings", "numbers"))
+
+
+def to_row(record: Record) -> dict[str, Any]:
+    """The columns of a record, without its number."""
+    row = {name: clean(value) if isinstance(value := getattr(record, name), str) else value for name in PLAIN}
+    row |= {"mask": record.mask.to_code(), "settings": json.dumps(record.settings)}
+    return row | {"numbers": json.dumps(record.numbers)} | derived(record)
+
+
+def derived(record: Record) -> dict[str, Any]:
+    """The columns that are made from others."""
+    main = record.main
+    return {"subject": record.subject, "metric": main[1].value if main else None, "units": record.units}
+
+
+def to_record(row: Any) -> Record:
+    """The inverse of `to_row`."""
+    return Record(
+        **{name: row[name] for name in ("id", *PLAIN)},
+        mask=Mask.from_code(row["mask"]),
+        settings=json.loads(row["settings"]),
+        numbers=json.loads(row["numbers"]),
+    )
+
+
+def clean(text: str) -> str:
+    """Text that every database takes: no half characters, and no zero."""
+    return text.encode("utf-8", "replace").decode("utf-8").replace("\0", "\N{REPLACEMENT CHARACTER}")

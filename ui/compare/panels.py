@@ -1,0 +1,280 @@
+"""The upper part of Compare: what is compared, what each side removes, metrics, and cost."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import streamlit as st
+
+from pruning.importance import get_criterion
+from ui import charts, state
+from ui import theme as look
+from ui.compare import words
+from ui.compare.distributions import draw_calibration, draw_confidence, draw_flips
+from ui.compare.domains import draw_domains
+from ui.compare.maps import KINDS, Grid, difference_map, side_map, swatch
+from ui.compare.pairs import Pair, Side
+from ui.compare.sides import Chosen, chosen, elsewhere, label, options, out_of_step, removal
+from ui.controls import mirror_key, on_move
+from ui.details import NAMES, difference_html, figures_table, value_html
+from ui.figures import metric_card, no_figure
+from ui.heatmap import value_range
+from ui.importance import known_importance, progress_text
+from ui.jobs import Job
+from ui.naming import names_of
+from ui.sidebar import REFRESH_SECONDS
+from ui.store import session_id, store
+from ui.theme import Theme, plain
+
+if TYPE_CHECKING:
+    from pruning.models import LoadedModel
+
+SIDE_HELP = (
+    "The unpruned model, what is removed now, what this session has kept (scenarios, plans, a recovered model), or as "
+    "many heads as the other side removes, the lowest under a criterion whose map is known: Random shows whether a "
+    "choice beats chance."
+)
+
+
+def compare_view(model: LoadedModel, theme: Theme) -> None:
+    """Draw the whole page for a model that is there."""
+    both = chosen(model)
+    if changes := out_of_step(both):
+        state.update(**changes)
+        st.rerun()
+    pickers(both, model)
+    a, b = both.sides["a"], both.sides["b"]
+    draw_maps(model, a, b, theme)
+    if a.identity == b.identity:
+        same_on_both_sides(model)
+        return
+    pair = draw_metrics(model, a, b)
+    draw_cost(model, a, b)
+    if pair is None or not pair.complete:
+        st.caption("Answers that changed, confidence, calibration and other data sets follow when all is measured.")
+        return
+    draw_flips(pair)
+    draw_confidence(pair, theme)
+    draw_calibration(pair, theme)
+    draw_domains(model, a, b, theme)
+
+
+# What is compared ------------------------------------------------------------------------------------------------
+
+
+def pickers(both: Chosen, model: LoadedModel) -> None:
+    """A, B and the button between them, and what cannot be compared."""
+    left, middle, right = st.columns([10, 3, 10], vertical_alignment="bottom")
+    with left:
+        _picker("a", both, model)
+    middle.button(
+        "Swap", icon=":material/swap_horiz:", on_click=_swap, width="stretch", help="Make A of B, and B of A."
+    )
+    with right:
+        _picker("b", both, model)
+    left, _, right = st.columns([10, 3, 10])
+    for column, name in ((left, "a"), (right, "b")):
+        column.caption(plain(f"{name.upper()}: {removal(both.sides[name])}"))
+    for problem in both.problems:
+        st.warning(plain(problem))
+    if count := elsewhere(model):
+        many = "1 scenario is of another model" if count == 1 else f"{count} scenarios are of other models"
+        st.caption(f"{many}: two models have no heads in common. Pick that model in the sidebar to compare it.")
+    if any(len(pick.code) > state.LONGEST_CODE for pick in both.picks.values()):
+        st.caption("One of these masks is too long for a link.")
+    elif any(side.trained for side in both.sides.values()):
+        st.caption("A recovered model does not travel with a link: elsewhere its mask opens without training.")
+
+
+def _picker(name: str, both: Chosen, model: LoadedModel) -> None:
+    offered = options(name, both, model)
+    shown, labels = both.picks[name].option, {option: label(pick, model, both.kept) for option, pick in offered.items()}
+    every = tuple(labels.values())
+    key = mirror_key(f"compare_{name}", (shown, every))
+
+    def choose(option: Any) -> object:
+        state.update(**{name: offered[option].code})
+        return option, every
+
+    st.selectbox(
+        name.upper(), list(offered), index=list(offered).index(shown), key=key, format_func=labels.__getitem__,
+        on_change=on_move(f"compare_{name}", key, choose), help=SIDE_HELP,
+    )  # fmt: skip
+
+
+def _swap() -> None:
+    session = state.current()
+    state.update(a=session.b, b=session.a)
+
+
+def same_on_both_sides(model: LoadedModel) -> None:
+    """There is nothing to compare: why, and what to do."""
+    if not state.current().mask:
+        st.info(
+            "A and B are the same model, because nothing is removed yet. Remove heads on Prune, or pick something "
+            "that was kept."
+        )
+        if st.button("Open Prune", type="primary"):
+            st.switch_page("pages/prune.py")
+        return
+    st.info("A and B are the same model. Pick another one on either side.")
+
+
+# Maps ------------------------------------------------------------------------------------------------------------
+
+
+def draw_maps(model: LoadedModel, a: Side, b: Side, theme: Theme) -> None:
+    """A, B and what differs, in one row and on one scale; neurons and layers in words."""
+    st.header("What is removed")
+    grid, anatomy = grid_of(model), model.anatomy
+    heads = [frozenset(words.removed_heads(side.mask, anatomy)) for side in (a, b)]
+    counts = words.shares(a.mask, b.mask, "heads", anatomy)
+    columns = st.columns(3, gap="medium")
+    for column, name, side, gone in zip(columns, "AB", (a, b), heads, strict=False):
+        title = f"{name}: {len(gone):,} of {anatomy.total_heads:,} heads"
+        figure = side_map(grid, gone, title=title, theme=theme)
+        alt = f"{title} removed. {side.label}. {words.by_site(gone, grid.names)}"
+        column.plotly_chart(figure, theme=None, config=charts.CONFIG, alt=alt, key=f"map_{name}")
+    title = words.difference_title(counts)
+    figure = difference_map(grid, *heads, title=title, theme=theme)
+    alt = f"{title}. " + ", ".join(f"{text}: {counts[kind]:,}" for kind, text in KINDS.items())
+    with columns[2]:
+        st.plotly_chart(figure, theme=None, config=charts.CONFIG, alt=alt, key="map_difference")
+    _legend(counts, theme)
+    for sentence in [*words.other_parts(a.mask, b.mask, anatomy), *_shade_words(grid)]:
+        st.caption(sentence)
+    with st.expander("As a table"):
+        st.dataframe(words.table(heads[0], heads[1], grid.names, grid.heads_per_site), hide_index=True)
+
+
+def _legend(counts: dict[str, int], theme: Theme) -> None:
+    """What each kind of cell means, and how many there are."""
+    parts = "".join(
+        f"<span style='white-space:nowrap;margin-right:1.2em'><img src='{swatch(kind, theme)}' alt='' "
+        f"style='vertical-align:-3px'> {text}: {counts[kind]:,}</span> "
+        for kind, text in KINDS.items()
+    )
+    st.html(f"<div class='headroom-figures' style='font-size:.875rem;line-height:1.8'>{parts}</div>")
+
+
+def grid_of(model: LoadedModel) -> Grid:
+    """The model's heads, shaded by the criterion on the screen where its map is known."""
+    anatomy, criterion = model.anatomy, get_criterion(state.current().criterion)
+    names = names_of(anatomy, len(anatomy.sites))
+    found = known_importance() if "heads" in criterion.scopes else None
+    if found is None or tuple(map(len, found.values)) != anatomy.heads_per_site:
+        return Grid(anatomy.heads_per_site, names)
+    ends = value_range(found.values, criterion.signed)
+    return Grid(anatomy.heads_per_site, names, found.values, ends, criterion.direction == "low", criterion.signed)
+
+
+def _shade_words(grid: Grid) -> list[str]:
+    if not grid.values:
+        return []
+    low, high = (look.number(end) for end in grid.ends)
+    name = get_criterion(state.current().criterion).label
+    return [f"Shades of A and B: importance of each head, {name}, from {low} to {high} on one scale."]
+
+
+# Metrics ---------------------------------------------------------------------------------------------------------
+
+
+def draw_metrics(model: LoadedModel, a: Side, b: Side) -> Pair | None:
+    """The headline and every metric; while they are measured, on growing samples."""
+    st.header("What that does")
+    pair = measured(model, a, b)
+    columns = st.columns(2)
+    if pair is None:
+        for column, name, side in zip(columns, "AB", (a, b), strict=True):
+            no_figure(column, f"{name} · {plain(side.label)}", f"{removal(side)}.".capitalize())
+        return None
+    metric_card(columns[0], f"A · {plain(a.label)}", pair.a)
+    metric_card(columns[1], f"B · {plain(b.label)}", pair.b, pair.comparison)
+    st.markdown(f"**{words.headline(pair.comparison)}.**{'' if pair.complete else ' A first estimate.'}")
+    p = pair.comparison.p_value
+    test = "" if p is None else f"McNemar's exact test of equally many losses and gains: p = {look.number(p, 2)}. "
+    st.caption(
+        f"{test}Differences are B − A, paired on the same {pair.comparison.samples:,} examples. Every interval is for "
+        "its own metric alone: of twenty metrics without a difference, about one would look clear by chance."
+    )
+    _metrics_table(pair)
+    return pair
+
+
+def _metrics_table(pair: Pair) -> None:
+    rows = []
+    for name, estimate in pair.a.metrics.items():
+        found = pair.comparison.differences.get(name)
+        shown = difference_html(name, found)
+        if name == "perplexity":  # its logarithm is the loss, so the difference of that is a ratio of these
+            found = pair.comparison.differences["loss"]
+            shown = f"× {look.measured(words.perplexity_ratio(found))}"
+        last = [f"<span style='white-space:nowrap'>{cell}</span>" for cell in (shown, words.verdict(name, found))]
+        rows.append([NAMES.get(name, name), value_html(name, estimate), value_html(name, pair.b.metrics[name]), *last])
+    heads = [f"A, n = {pair.a.samples:,}", f"B, n = {pair.b.samples:,}", "B − A (95% interval)", "In words"]
+    figures_table("All metrics of A and B", heads, rows)
+
+
+def measured(model: LoadedModel, a: Side, b: Side) -> Pair | None:
+    """The pair, measured without being asked until somebody stops it; what is known of it so far."""
+    pairs, data = store().pairs, state.current().data
+    known, key = pairs.known(model, data, a, b), pairs.key(model, data, a, b)
+    if known is not None:
+        st.caption(f"Measured on {plain(state.data_label(data))}.")
+        return known
+    job = store().evaluator.latest((session_id(), "compare"))
+    if st.session_state.get("compare_stopped") == key:
+        mine = job if job is not None and job.fingerprint == key else None
+        with st.container(horizontal=True, vertical_alignment="center"):
+            st.caption("Measuring was stopped.", width="content")
+            st.button("Measure again", on_click=lambda: st.session_state.pop("compare_stopped", None))
+        return mine.partial if mine else None
+    job = pairs.compare(session_id(), model, data, a, b)
+    if job.state == "failed":
+        st.error(plain(f"{job.error}. Pick another side above, or data that fits the model in the sidebar."))
+        return None
+    st.fragment(_follow, run_every=REFRESH_SECONDS)(job, job.partial)
+    return job.partial
+
+
+def _follow(job: Job, seen: Any) -> None:
+    """Progress with a way out; the whole page is drawn again when there is something new."""
+    state.note_url()
+    if not job.active or job.partial is not seen:
+        st.rerun()
+    place = store().evaluator.place(job)
+    step = " ".join(filter(None, [job.step or "Starting", progress_text(job)]))
+    with st.container(horizontal=True, vertical_alignment="bottom"):
+        text = f"Waiting: {place} before this" if place and not job.done else step
+        st.progress(min(1.0, job.done / max(1, job.total)), text=plain(text))
+        st.button("Cancel", key="cancel_compare", on_click=_stop, args=(job,), wrap=False)
+
+
+def _stop(job: Job) -> None:
+    st.session_state["compare_stopped"] = job.fingerprint
+    job.cancel()
+
+
+# Cost ------------------------------------------------------------------------------------------------------------
+
+
+def draw_cost(model: LoadedModel, a: Side, b: Side) -> None:
+    """Size and arithmetic of both once they are really cut."""
+    st.header("Cost")
+    cost = store().request_model(state.current().model).cost
+    if cost is None:
+        st.caption(f"Cost: {look.NOT_MEASURED}.")
+        return
+    found = [cost.after(side.mask) for side in (a, b)]
+    sizes = [
+        side.trained.recovered.pruned.parameters if side.trained else after.parameters
+        for side, after in zip((a, b), found, strict=True)
+    ]
+    example = f"{cost.tokens} tokens" if cost.tokens else "one image"
+    work = [after.macs for after in found]
+    rows = [
+        ["Parameters", *(look.parameters(size).removesuffix(" parameters") for size in sizes), words.ratio(*sizes)],
+        [f"MACs for {example}", *map(look.macs, work), words.ratio(*work)],
+    ]
+    figures_table("Cost of A and B", ["A", "B", "B : A"], rows)
+    st.caption("Counted as if both were really cut: a mask alone saves nothing.")

@@ -1,0 +1,65 @@
+"""What the two sides of a comparison are, and how a link says it. Pure: no streamlit, no torch."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from pruning.errors import MaskError
+from pruning.importance import criteria
+from pruning.masks import Mask
+from pruning.plan import COMPENSATIONS
+
+WHOLE, NOW, MASK, RECOVERED, BY = "whole", "now", "mask", "recovered", "by-"
+
+
+@dataclass(frozen=True)
+class Pick:
+    """One side as it was chosen.
+
+    Attributes:
+        kind: ``whole`` (the unpruned model), ``now`` (what is removed on the other pages), ``mask``, ``recovered``
+            (trained after cutting), or ``by-`` and a criterion: its lowest heads.
+        mask, replacement: Of the last three, so that a link opens the same masks elsewhere.
+    """
+
+    kind: str
+    mask: Mask = field(default_factory=Mask)
+    replacement: str = "none"
+
+    @property
+    def criterion(self) -> str:
+        """The criterion whose lowest heads these are; empty where they are not."""
+        return self.kind.removeprefix(BY) if self.kind.startswith(BY) else ""
+
+    @property
+    def option(self) -> str:
+        """What stays the same in a menu while the heads that are meant follow the other side."""
+        return self.code if self.kind == MASK else self.kind
+
+    @property
+    def code(self) -> str:
+        """How a link says it.
+
+        >>> Pick("by-random", Mask.parse_heads("0:1"), "mean").code
+        'by-random.mean.Ag'
+        """
+        if self.kind in (WHOLE, NOW):
+            return self.kind
+        return f"{self.kind}.{self.replacement}.{self.mask.to_code()}"
+
+    @classmethod
+    def read(cls, code: str) -> Pick:
+        """The inverse of ``code``.
+
+        Raises:
+            MaskError: The code is none.
+        """
+        kind, *rest = code.split(".", 2)
+        if kind in (WHOLE, NOW) and not rest:
+            return cls(kind)
+        known = kind in (MASK, RECOVERED) or (kind.startswith(BY) and kind.removeprefix(BY) in criteria())
+        if not known:
+            raise MaskError(f"{code[:40]!r} is nothing that can be compared")
+        if not rest or rest[0] not in COMPENSATIONS:
+            raise MaskError(f"a replacement is {', '.join(COMPENSATIONS)}, not {(rest or [''])[0][:40]!r}")
+        return cls(kind, Mask.from_code(rest[1] if len(rest) > 1 else ""), rest[0])

@@ -1,0 +1,161 @@
+"""What a comparison says, in words."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import pandas as pd
+
+from pruning.anatomy import Anatomy
+from pruning.evaluation import Comparison
+from pruning.masks import HeadId, Mask
+from pruning.scopes import SCOPES, Scope, sizes_of, units_of
+from pruning.statistics import Estimate, difference_of
+from ui import theme as look
+from ui.details import LOWER_IS_BETTER
+from ui.removed import shown_mask
+
+
+def is_clear(estimate: Estimate) -> bool:
+    """Whether the interval lies on one side of zero."""
+    return estimate.low > 0 or estimate.high < 0
+
+
+def is_better(name: str, estimate: Estimate) -> bool | None:
+    """Whether B is clearly better in a metric, clearly worse, or neither."""
+    if not is_clear(estimate):
+        return None
+    return (estimate.value < 0) == (name in LOWER_IS_BETTER)
+
+
+def verdict(name: str, estimate: Estimate | None) -> str:
+    """
+    >>> verdict("loss", Estimate(-0.2, -0.3, -0.1)), verdict("accuracy", Estimate(-0.2, -0.3, 0.1))
+    ('B is better', 'no clear difference')
+    >>> verdict("confidence", Estimate(-0.2, -0.3, -0.1))
+    'B is less sure'
+    """
+    if estimate is None:
+        return look.NOT_MEASURED
+    better = is_better(name, estimate)
+    if better is None:
+        return "no clear difference"
+    if name == "confidence":  # more is neither good nor bad
+        return "B is surer" if better else "B is less sure"
+    return "B is better" if better else "B is worse"
+
+
+def headline(comparison: Comparison) -> str:
+    """The comparison in a sentence."""
+    classes = comparison.p_value is not None
+    name = "accuracy" if classes else "loss"
+    found = comparison.differences[name]
+    text = look.points(found) if classes else look.difference(found)
+    return f"B against A: {text} in {name}, {verdict(name, found)}"
+
+
+def perplexity_ratio(loss: Estimate) -> Estimate:
+    """How many times A's perplexity B's is: the exponential of the difference in loss."""
+    return Estimate(*(math.exp(min(value, 700.0)) for value in (loss.value, loss.low, loss.high)))
+
+
+# Masks -----------------------------------------------------------------------------------------------------------
+
+
+def ratio(a: int, b: int) -> str:
+    """
+    >>> ratio(200, 150), ratio(0, 3)
+    ('0.750', 'not measured')
+    """
+    return look.number(b / a) if a else look.NOT_MEASURED
+
+
+def removed_heads(mask: Mask, anatomy: Anatomy) -> frozenset[HeadId]:
+    """Heads that go, those of removed layers included."""
+    return shown_mask(mask, anatomy).heads
+
+
+def by_site(heads: frozenset[HeadId], names: Sequence[str]) -> str:
+    """
+    >>> by_site(frozenset({HeadId(0, 3), HeadId(0, 1)}), ["Layer 0"])
+    'Layer 0: 1, 3.'
+    """
+    rows = {site: [h.head for h in sorted(heads) if h.site == site] for site in sorted({h.site for h in heads})}
+    return "; ".join(f"{names[site]}: {', '.join(map(str, row))}" for site, row in rows.items()) + "." if rows else ""
+
+
+def table(
+    a: frozenset[HeadId], b: frozenset[HeadId], names: Sequence[str], heads_per_site: Sequence[int]
+) -> pd.DataFrame:
+    """The three maps' twin: one row a site, the heads that only A, only B, and both remove."""
+    groups = {"only A removes": a - b, "only B removes": b - a, "both remove": a & b}
+    columns: dict[str, list[object]] = {"site": list(names), "heads": list(heads_per_site)}
+    for title, heads in groups.items():
+        columns[title] = [
+            ", ".join(str(head.head) for head in sorted(heads) if head.site == site) for site in range(len(names))
+        ]
+    return pd.DataFrame(columns)
+
+
+def removed_units(mask: Mask, scope: Scope, anatomy: Anatomy) -> frozenset[tuple[int, int]]:
+    """What a mask removes of one kind; what is inside a removed layer counts."""
+    if scope == "heads":
+        return frozenset(removed_heads(mask, anatomy))
+    found = frozenset((part, unit) for part, unit in units_of(mask, scope))
+    if scope == "neurons":
+        blocks = [anatomy.blocks[block] for layer in mask.layers for block in anatomy.layers[layer].blocks]
+        found |= {(block.index, neuron) for block in blocks for neuron in range(block.neurons)}
+    return found
+
+
+def shares(a: Mask, b: Mask, scope: Scope, anatomy: Anatomy) -> dict[str, int]:
+    """How many units only A removes, only B, both, and neither."""
+    first, second = (removed_units(mask, scope, anatomy) for mask in (a, b))
+    counts = {"a": len(first - second), "b": len(second - first), "both": len(first & second)}
+    return {**counts, "neither": sum(sizes_of(anatomy, scope)) - sum(counts.values())}
+
+
+def difference_title(counts: dict[str, int]) -> str:
+    """
+    >>> difference_title({"a": 0, "b": 2, "both": 3, "neither": 7}), difference_title({"a": 1, "b": 0, "both": 0})
+    ('2 heads differ', '1 head differs')
+    """
+    differ = counts["a"] + counts["b"]
+    if not differ:
+        return "The same heads"
+    return f"{differ:,} heads differ" if differ > 1 else "1 head differs"
+
+
+def other_parts(a: Mask, b: Mask, anatomy: Anatomy) -> list[str]:
+    """Sentences on neurons and layers, where either side removes some."""
+    sentences = []
+    for scope in SCOPES[1:]:
+        counts = shares(a, b, scope, anatomy)
+        if counts["a"] + counts["b"] + counts["both"]:
+            one, two = counts["a"] + counts["both"], counts["b"] + counts["both"]
+            sentences.append(
+                f"{scope.capitalize()}: A removes {one:,} and B {two:,} of {sum(counts.values()):,}, "
+                f"of which {counts['both']:,} are the same."
+            )
+    return sentences
+
+
+# Data sets -------------------------------------------------------------------------------------------------------
+
+
+def domain_title(home: Estimate, others: Sequence[tuple[str, Estimate]], lower_is_better: bool) -> str:
+    """Where B − A on another data set clearly differs from that at home."""
+    apart = [(name, difference_of(home, found)) for name, found in others]
+    clear = [(name, found) for name, found in apart if is_clear(found)]
+    if not clear:
+        return "B against A is about the same on all of these data sets"
+    name, found = max(clear, key=lambda pair: abs(pair[1].value))
+    worse = (found.value > 0) == lower_is_better
+    return f"{name}: B fares {'worse' if worse else 'better'} against A than at home"
+
+
+def apart_text(home: Estimate, other: Estimate, points: bool) -> str:
+    """The difference of two differences, with its interval."""
+    found = difference_of(home, other)
+    return look.points(found) if points else look.difference(found)

@@ -1,0 +1,116 @@
+"""The head's attention on one input: a sentence of one's own, or a row of the data."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import streamlit as st
+
+from pruning.errors import PruningError
+from pruning.masks import HeadId
+from ui import state
+from ui.head.following import follow
+from ui.head.picture import MOST_PATCHES, MOST_TOKENS, attention_picture, too_large
+from ui.naming import head_name, names_of
+from ui.store import session_id, store
+from ui.theme import plain
+
+if TYPE_CHECKING:
+    from pruning.looking import AttentionMap
+    from pruning.models import LoadedModel
+    from pruning.tasks import Examples
+
+OWN, ROW = "A sentence of your own", "A row of the data"
+EXAMPLE = "The film is far better than its title suggests."
+FIRST_LETTERS, MOST_ROWS = 70, 500
+Subject = tuple[object, dict[str, Any]]  # a key, and the model's inputs
+KEEP: dict[str, Any] = {"persist_state": "session"}  # across pages
+
+
+@st.fragment
+def attention_view(model: LoadedModel, head: HeadId) -> None:
+    """The picture with its controls; choosing another input draws nothing else again."""
+    state.note_url()
+    try:
+        subject = _subject(model)
+        if subject is None:
+            return
+        what, features = subject
+        with st.spinner("Running the model on it", show_time=False):
+            found = store().looks.attention(model, what, features, head.site)
+            image = _image(model, features, found)
+    except PruningError as error:
+        st.info(plain(f"{str(error)[:1].upper()}{str(error)[1:]}."))
+        return
+    if too_large(found.queries):
+        st.info(f"The image has {len(found.queries):,} patches; up to {MOST_PATCHES} can be shown.")
+        return
+    run = _run(found)
+    name = head_name(head, names_of(model.anatomy, len(model.anatomy.sites)))
+    attention_picture(found, head.head, run, name, image)
+    longest = max(len(found.queries), len(found.keys))
+    if image is None and longest > MOST_TOKENS:
+        st.caption(f"The first {MOST_TOKENS} of {longest:,} tokens are shown; shares are of the attention to all.")
+
+
+def _subject(model: LoadedModel) -> Subject | None:
+    """What to look at; ``None`` while the rows are read."""
+    if store().request_model(state.current().model).task == "image-classification":
+        return _row(model, "Image")
+    source = st.segmented_control(
+        "Look at", [OWN, ROW], default=OWN, key="head_source", required=True, label_visibility="collapsed", **KEEP
+    )
+    return _row(model, "Row") if source == ROW else _own(model)
+
+
+def _own(model: LoadedModel) -> Subject:
+    from pruning.looking import features_of_text
+
+    text = st.text_input(
+        "Your own sentence", EXAMPLE, key="head_text", max_chars=2000,
+        help="Its tokens are shown below with the attention between them. Press Enter to take it.", **KEEP,
+    )  # fmt: skip
+    return ("own", text), features_of_text(model, text)
+
+
+def _row(model: LoadedModel, noun: str) -> Subject | None:
+    data, looks = state.current().data, store().looks
+    rows = looks.rows(model, data)
+    if rows is None:
+        wanted = ("rows", model.fingerprint, data)
+        follow(lambda: looks.read(session_id(), model, data), wanted, looks.worker)
+        return None
+    row = st.selectbox(
+        noun, range(min(len(rows), MOST_ROWS)), key=f"head_row {rows.fingerprint}",
+        format_func=lambda i: _row_name(rows, i, noun),
+        help=f"One of the first {min(len(rows), MOST_ROWS)} calibration rows.", **KEEP,
+    )  # fmt: skip
+    row = min(row or 0, len(rows) - 1)
+    return ("row", rows.fingerprint, row), rows.features[row]
+
+
+def _row_name(rows: Examples, row: int, noun: str) -> str:
+    text = rows.texts[row]
+    label = f", labelled {rows.class_names[rows.targets[row]]}" if rows.targets and rows.class_names else ""
+    if noun == "Image":
+        return f"Image {row + 1}{label}"
+    return f"{row + 1}: {text[:FIRST_LETTERS]}{'…' if len(text) > FIRST_LETTERS else ''}"
+
+
+def _image(model: LoadedModel, features: dict[str, Any], found: AttentionMap) -> Any:
+    """The picture under the patches; ``None`` for text."""
+    from pruning.looking import image_of
+
+    return image_of(model, features) if found.queries.grid is not None and found.keys.grid is not None else None
+
+
+def _run(found: AttentionMap) -> int:
+    """Which pass, where layers share their heads."""
+    count = len(found.passes)
+    if count == 1:
+        return 0
+    run = st.selectbox(
+        "Pass", range(count), key=f"head_run {count}", format_func=lambda i: f"{i + 1} of {count}",
+        help="These heads are shared: the model runs them several times, once for each layer.", **KEEP,
+    )  # fmt: skip
+    return min(run or 0, count - 1)

@@ -1,0 +1,133 @@
+"""What the head is worth: its importance under each criterion, and what the task loses without it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pandas as pd
+import streamlit as st
+
+from pruning.importance import get_criterion
+from pruning.masks import HeadId
+from ui import details, state
+from ui import theme as look
+from ui.figures import change_text, main_metric, value_text
+from ui.head.following import follow
+from ui.head.words import importance_row, rank_sentence
+from ui.importance import in_scope, known_maps
+from ui.jobs import Job
+from ui.maps import Scoring
+from ui.store import Live, session_id, store
+from ui.waiting import wait_for
+
+if TYPE_CHECKING:
+    from pruning.importance import ImportanceMap
+    from pruning.models import LoadedModel
+
+HEADS = Scoring("gradient")  # of which the scope counts
+FLIPS_SHOWN = 6
+
+
+def importance_view(model: LoadedModel, head: HeadId) -> None:
+    """A line for each criterion that is scored, and the way to score another."""
+    maps = known_maps(HEADS)
+    fitting = {name: one for name, one in maps.items() if tuple(map(len, one.values)) == model.anatomy.heads_per_site}
+    if fitting:
+        _table(fitting, head)
+    else:
+        st.caption("No criterion has been scored for this model and data yet.")
+    missing = [name for name in in_scope("heads") if name not in fitting]
+    if missing:
+        _score(model, missing)
+
+
+def _table(maps: dict[str, ImportanceMap], head: HeadId) -> None:
+    first = maps.get(state.current().criterion) or next(iter(maps.values()))
+    st.markdown(f"**{rank_sentence(first, head)}.**")
+    rows = sorted((importance_row(one, head) for one in maps.values()), key=lambda row: str(row["criterion"]))
+    total = len(first.keep_values)
+    numbers = {name: st.column_config.NumberColumn(format="%.3g") for name in ("importance", "low", "high")}
+    rank = st.column_config.ProgressColumn(f"rank of {total:,}", format="%d", min_value=0, max_value=total)
+    st.dataframe(
+        pd.DataFrame(rows), hide_index=True, placeholder="", height=min(420, 35 * (len(rows) + 1) + 3),
+        column_config={**numbers, "rank from the least": rank},
+    )  # fmt: skip
+    st.caption(
+        f"Rank 1 is the least important head, {total:,} the most. Low and high: 95% interval over rows, for criteria "
+        "that are means over them."
+    )
+
+
+def _score(model: LoadedModel, missing: list[str]) -> None:
+    """Pick one of what has not been scored, and score it."""
+    with st.expander(f"Score another criterion ({len(missing)} not scored)"):
+        name = st.selectbox(
+            "Criterion", missing, key="head_criterion", format_func=lambda one: get_criterion(one).label,
+            help="Scored on the calibration rows, for all heads at once.",
+        )  # fmt: skip
+        what, data = Scoring(name), state.current().data
+        st.caption(f"{get_criterion(name).about} Costs {get_criterion(name).cost}.")
+        job = store().scorer.latest((session_id(), "head score"))
+        wanted = ("score", *what.key(model, data))
+        wait_for(
+            job, wanted, "Score", lambda: store().maps.score(session_id(), model, data, what, "head score"),
+            store().scorer, primary=False,
+        )  # fmt: skip
+
+
+# Without it -------------------------------------------------------------------------------------------------------
+
+
+def loss_view(model: LoadedModel, head: HeadId) -> None:
+    """The whole model against the model without this head alone, whatever the mask says."""
+    data, looks = state.current().data, store().looks
+    wanted = ("without", model.fingerprint, data, head)
+    follow(lambda: looks.without(session_id(), model, data, head), wanted, looks.evaluator, _draw)
+
+
+def _draw(job: Job) -> None:
+    live: Live | None = job.result or job.partial
+    if live is None:
+        st.caption("The first estimate comes after 80 examples.")
+        return
+    st.markdown(f"**{loss_sentence(live)}**")
+    if live.after.complete:
+        details.draw_table(live)
+        _flips(live)
+
+
+def loss_sentence(live: Live) -> str:
+    """The main metric with and without the head, and whether the difference is more than noise."""
+    name = main_metric(live.before)
+    change = live.comparison.differences["loss" if name == "perplexity" else name]
+    if not live.after.complete:  # the two sides may stand on different numbers of examples
+        return f"So far, on {live.comparison.samples:,} examples: {change_text(live.comparison, name)}"
+    before, after = (value_text(one, name).partition(" (")[0] for one in (live.before, live.after))
+    clear = not change.low <= 0 <= change.high
+    verdict = "" if clear else ": the interval holds zero, so nothing is known to have changed"
+    return f"{details.NAMES[name]} {before} with it, {after} without: {change_text(live.comparison, name)}{verdict}."
+
+
+def _flips(live: Live) -> None:
+    """Examples that are answered differently; language models have none."""
+    flips = live.comparison.flips
+    if not live.after.class_names:
+        return
+    if not flips:
+        st.markdown(f"**No prediction flips** among {live.comparison.samples:,} examples.")
+        return
+    worse, better = live.comparison.count("worse"), live.comparison.count("better")
+    st.markdown(f"**{len(flips)} predictions flip:** {worse} become wrong, {better} become right.")
+    st.caption(f"McNemar's exact test of equally many losses and gains: p = {look.number(live.comparison.p_value, 2)}.")
+    shown = flips if len(flips) <= FLIPS_SHOWN else _some(live)
+    for flip in shown:
+        details.draw_flip(flip, ("with it", "without"))
+    if len(shown) < len(flips):
+        st.caption(f"{len(shown)} of {len(flips)} are shown.")
+
+
+def _some(live: Live) -> list:
+    """A few of each kind, the new errors first."""
+    flips = live.comparison.flips
+    worse = [flip for flip in flips if flip.kind == "worse"][: FLIPS_SHOWN * 2 // 3]
+    return [*worse, *(flip for flip in flips if flip.kind != "worse")][:FLIPS_SHOWN]

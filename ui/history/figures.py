@@ -1,0 +1,129 @@
+"""Pictures of the history: what was measured against what was removed, and a mask. Pure: no streamlit, no torch."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import tzinfo
+
+import pandas as pd
+import plotly.graph_objects as go
+
+from pruning.history.records import KINDS, Record, estimate_in
+from pruning.masks import Mask
+from pruning.scopes import SCOPES, Scope
+from ui import theme as look
+from ui.details import PERCENT
+from ui.figure import figure_with_heading
+from ui.history.entries import CHANGE
+from ui.history.words import gone, metric_text, removed_text, title, when
+from ui.theme import Theme
+
+SYMBOLS = {"evaluation": "circle", "sweep": "diamond", "recovery": "square", "export": "triangle-up", "scenario": "x"}
+
+
+def comparable(records: Sequence[Record]) -> list[Record]:
+    """Those with the main metric of the newest that has one, the oldest first: they share an axis."""
+    measured = sorted((one for one in records if one.main is not None), key=lambda one: one.made)
+    return [one for one in measured if one.main and measured[-1].main and one.main[0] == measured[-1].main[0]]
+
+
+def scope_of(records: Sequence[Record]) -> Scope:
+    """What is counted as removed: heads, unless only something else ever was."""
+    return next((scope for scope in SCOPES if any(gone(one, scope)[0] for one in records)), "heads")
+
+
+def unharmed(record: Record) -> bool:
+    """Whether the interval of the change holds no loss for certain; the unpruned model is its own equal."""
+    if not record.mask or record.main is None:
+        return not record.mask
+    name = record.main[0]
+    change = estimate_in(record.numbers, ("accuracy" if name == "accuracy" else "loss") + CHANGE)
+    if change is None:
+        return False
+    return change.high >= 0 if name == "accuracy" else change.low <= 0
+
+
+def finding(records: Sequence[Record]) -> str:
+    """The title of the chart: the most that went without a clear loss."""
+    scope = scope_of(records)
+    fine = [one for one in records if one.mask and unharmed(one) and gone(one, scope)[0]]
+    if not fine:
+        return f"{len(records):,} measured model{'s' if len(records) != 1 else ''}, one pair of model and data"
+    most, total = gone(max(fine, key=lambda one: gone(one, scope)[0]), scope)
+    return f"{most:,}{f' of {total:,}' if total else ''} {scope} went without a clear loss"
+
+
+def over_time(records: Sequence[Record], zone: tzinfo, theme: Theme) -> go.Figure:
+    """The main metric against what is removed, with 95% intervals; the newer a point, the stronger its colour.
+
+    Args:
+        records: As `comparable` gives them.
+    """
+    scope, name = scope_of(records), records[-1].main[0] if records and records[-1].main else "accuracy"
+    factor = 100 if name in PERCENT else 1
+    shades = look.sequential(theme, 33)[12:]
+    subtitle = f"{len(records):,} measured · 95% intervals · stronger is newer"
+    figure = figure_with_heading(theme, finding(records), subtitle, 300, bottom_px=56)
+    for kind in dict.fromkeys(one.kind for one in records):
+        chosen = [(place, one) for place, one in enumerate(records) if one.kind == kind]
+        values = [one.main[1] for _, one in chosen if one.main]
+        colours = [shades[round(place / max(1, len(records) - 1) * (len(shades) - 1))] for place, _ in chosen]
+        figure.add_scatter(
+            x=[gone(one, scope)[0] for _, one in chosen], y=[factor * one.value for one in values], mode="markers",
+            name=KINDS.get(kind).label, marker={"size": 10, "color": colours, "symbol": SYMBOLS.get(kind, "circle")},
+            error_y={
+                "type": "data", "symmetric": False, "thickness": 1, "width": 0, "color": look.tokens(theme).secondary,
+                "array": [factor * (one.high - one.value) for one in values],
+                "arrayminus": [factor * (one.value - one.low) for one in values],
+            },
+            text=[f"{title(one, zone)}<br>{metric_text(one)}<br>{removed_text(one)} removed" for _, one in chosen],
+            hovertemplate="%{text}<extra></extra>",
+        )  # fmt: skip
+    several = len(figure.data) > 1
+    figure.update_layout(showlegend=several, legend={"orientation": "h", "y": -0.2, "x": 0})
+    figure.update_xaxes(title_text=f"{scope} removed", fixedrange=True, rangemode="tozero", nticks=8, tickformat=",d")
+    figure.update_yaxes(title_text=name + (", percent" if factor == 100 else ""), fixedrange=True, nticks=6)
+    return figure
+
+
+def describe_over_time(records: Sequence[Record]) -> str:
+    """The same for those who do not see it."""
+    if not records:
+        return "No measured models yet."
+    return f"{finding(records)}. The newest of {len(records):,}: {metric_text(records[-1])} with " + (
+        f"{removed_text(records[-1])} removed."
+    )
+
+
+def table_over_time(records: Sequence[Record], zone: tzinfo) -> pd.DataFrame:
+    """The chart's twin, the newest first."""
+    rows = [
+        {"made": when(one.made, zone), "what": title(one, zone), "removed": removed_text(one)}
+        | {"main metric": metric_text(one), "clear loss": "no" if unharmed(one) else "yes"}
+        for one in reversed(records)
+    ]
+    return pd.DataFrame(rows, columns=["made", "what", "removed", "main metric", "clear loss"])
+
+
+def mask_picture(mask: Mask, heads_per_site: Sequence[int], names: Sequence[str], theme: Theme) -> go.Figure:
+    """Which heads are removed: rows are layers, columns heads.
+
+    Args:
+        heads_per_site: ``[site]``.
+        names: ``[site]``.
+    """
+    colours, wide = look.tokens(theme), max(heads_per_site, default=0)
+    values = [
+        [None if head >= heads else int((site, head) in mask.heads) for head in range(wide)]
+        for site, heads in enumerate(heads_per_site)
+    ]
+    figure = figure_with_heading(theme, "", "", max(60, 16 * len(values)), bottom_px=40)
+    figure.add_heatmap(
+        z=values, x=list(range(wide)), y=list(names), xgap=2, ygap=2, showscale=False, zmin=0, zmax=1,
+        colorscale=[[0, colours.line], [1, colours.pruned]], hoverongaps=False,
+        text=[["removed" if value else "kept" for value in row] for row in values],
+        hovertemplate="%{y}, head %{x}: %{text}<extra></extra>",
+    )  # fmt: skip
+    figure.update_xaxes(title_text="head", fixedrange=True, nticks=min(wide, 12) + 1, tickformat="d")
+    figure.update_yaxes(autorange="reversed", fixedrange=True, showgrid=False, nticks=min(12, len(values)) + 1)
+    return figure
