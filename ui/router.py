@@ -17,14 +17,14 @@ def pages() -> list[st.Page]:
     """The navigation, flat."""
     return [
         st.Page("pages/home.py", title="Home", default=True),
+        st.Page("pages/data.py", title="Data and model", url_path="data"),
         st.Page("pages/explore.py", title="Explore", url_path="explore"),
         st.Page("pages/head.py", title="Head", url_path="head"),
         st.Page("pages/prune.py", title="Prune", url_path="prune"),
+        st.Page("pages/compare.py", title="Compare", url_path="compare"),
         st.Page("pages/tradeoff.py", title="Trade-off", url_path="tradeoff"),
         st.Page("pages/recover.py", title="Recover", url_path="recover"),
         st.Page("pages/export.py", title="Export", url_path="export"),
-        st.Page("pages/data.py", title="Data and model", url_path="data"),
-        st.Page("pages/compare.py", title="Compare", url_path="compare"),
         st.Page("pages/history.py", title="History", url_path="history"),
     ]
 

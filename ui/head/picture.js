@@ -58,7 +58,7 @@ class View {
     const size = { viewBox: `0 0 ${width} ${height}`, role, "aria-label": label };
     const svg = element("svg", size, this.panels);
     svg.style.maxWidth = `${width}px`;
-    svg.style.flexBasis = `${width}px`;
+    svg.style.flexBasis = `${0.8 * width}px`; // rather a little smaller than below each other
     return svg;
   }
 
