@@ -51,9 +51,9 @@ def draw(model: LoadedModel, head: HeadId, theme: Theme) -> None:
         st.header("Importance")
         with st.container():
             importance_view(model, head)
-        st.header("What the task loses without it")
-        with st.container():
-            loss_view(model, head)
+    st.header("What the task loses without it")
+    with st.container():
+        loss_view(model, head)
 
 
 main()

@@ -10,7 +10,7 @@ from ui.importance import criterion_picker, known_importance, provenance, scorin
 from ui.live import flips_panel, live_panel, table_panel
 from ui.naming import names_of
 from ui.neurons import neuron_panel
-from ui.page import Page, begin
+from ui.page import Page, begin, send_now
 from ui.plan_line import plan_line
 from ui.plan_search import plan_state
 from ui.planning import plan_form
@@ -38,6 +38,7 @@ def main() -> None:
     left, right = st.columns([3, 2], gap="large")
     with right:  # before the picture, which takes longer: the figures are what an edit is made for
         live_panel()
+    send_now()
     with left:
         draw_editor(importance, heads_per_site, page)
         table_panel()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import dataclass
 
 import streamlit as st
@@ -11,6 +12,9 @@ from ui.browser import know_browser
 from ui.router import pages, theme
 from ui.sidebar import sidebar
 from ui.theme import Theme, plain
+
+
+SEND_SECONDS = 0.02  # what the server's thread needs while a script would keep Python to itself
 
 
 @dataclass(frozen=True)
@@ -37,3 +41,8 @@ def begin(title: str, lead: str) -> Page:
     if notice := state.notice():
         st.warning(plain(notice))
     return Page(state.current(), theme())
+
+
+def send_now() -> None:
+    """Let the server send what has been drawn so far, so that the browser shows it while the rest is being made."""
+    time.sleep(SEND_SECONDS)
