@@ -1,27 +1,30 @@
 """Take the screenshots of the README: each page, light and dark, on the built-in model and data.
 
-python assets/make_screenshots.py        # needs requirements-dev.txt and a Chromium
+python assets/make_screenshots.py [NAME …]        # needs requirements-dev.txt and a Chromium
 """
 
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
 from playwright.sync_api import Browser, Page, sync_playwright
 
 ROOT = Path(__file__).resolve().parents[1]
 OUT = ROOT / "assets" / "screenshots"
-WIDTH, MOST_HEIGHT, PATIENCE_MS = 1440, 1500, 300_000
+WIDTH, MOST_HEIGHT, PATIENCE_MS, SETTLE_MS = 1440, 1500, 300_000, 2500
 REMOVED = 29  # of 72 heads
 CHROMIUM = ["--headless", "--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-background-networking"]
 
@@ -43,7 +46,9 @@ def served() -> Iterator[str]:
         "--server.headless",
         "true",
     ]
-    server = subprocess.Popen(command, cwd=ROOT, env={**os.environ, "HF_HUB_OFFLINE": "1"}, stdout=subprocess.DEVNULL)
+    kept = tempfile.mkdtemp()  # a history of its own: nobody's is written into
+    environment = {**os.environ, "HF_HUB_OFFLINE": "1", "HEADROOM_DATABASE": f"sqlite:///{kept}/history.sqlite"}
+    server = subprocess.Popen(command, cwd=ROOT, env=environment, stdout=subprocess.DEVNULL)
     try:
         address = f"http://localhost:{port}"
         for _ in range(120):
@@ -56,6 +61,7 @@ def served() -> Iterator[str]:
     finally:
         server.terminate()
         server.wait()
+        shutil.rmtree(kept, ignore_errors=True)
 
 
 def lowest_mask() -> str:
@@ -66,14 +72,59 @@ def lowest_mask() -> str:
     return kept_maps()["gradient"].lowest(REMOVED).to_code()
 
 
-def shoot(browser: Browser, address: str, path: str, name: str, ready: str) -> None:
+@dataclass(frozen=True)
+class Shot:
+    """One page as it is shown.
+
+    Attributes:
+        path: With the link's parameters.
+        ready: A text that is there when all is measured.
+        press: A button that starts it.
+    """
+
+    name: str
+    path: str
+    ready: str
+    press: str = ""
+
+
+def shots(mask: str) -> list[Shot]:
+    """Every page, the quick ones first: what one has measured the next need not measure."""
+    return [
+        Shot("home", "/", "Ready ·"),
+        Shot("data", "/data", "Up to 25 MB"),
+        Shot("explore", "/explore", "Ready ·"),
+        Shot("prune", f"/prune?mask={mask}", "Measured on all"),
+        Shot("compare", f"/compare?mask={mask}", "B is "),
+        Shot("head", "/head?head=3.9", "Accuracy 87"),
+        Shot("tradeoff", "/tradeoff", "Download the table", "Start the sweep"),
+        Shot("recover", f"/recover?mask={mask}", "Reconstructed"),
+        Shot("export", f"/export?mask={mask}", "Make the checkpoint"),
+        Shot("history", "/history", "All records"),
+    ]
+
+
+def shoot(browser: Browser, address: str, chosen: Sequence[Shot]) -> None:
+    """All in one theme by one visitor, then all in the other: the history shows what a visitor has done."""
     for scheme in ("light", "dark"):
-        page = browser.new_page(color_scheme=scheme, viewport={"width": WIDTH, "height": 1000})
-        page.goto(address + path)
-        page.get_by_text(ready).first.wait_for(timeout=PATIENCE_MS)
-        fit(page)
-        page.screenshot(path=OUT / f"{name}-{scheme}.png")
-        page.close()
+        context = browser.new_context(color_scheme=scheme, viewport={"width": WIDTH, "height": 1000})
+        for shot in chosen:
+            take(context.new_page(), address, shot, OUT / f"{shot.name}-{scheme}.png")
+        context.close()
+
+
+def take(page: Page, address: str, shot: Shot, path: Path) -> None:
+    """Open a page, wait until all is there, and keep the picture."""
+    page.goto(address + shot.path)
+    page.get_by_text("Ready ·").first.wait_for(timeout=PATIENCE_MS)
+    page.wait_for_timeout(SETTLE_MS)
+    if shot.press:
+        page.get_by_role("button", name=re.compile(f"^{shot.press}")).first.click()
+    page.get_by_text(shot.ready).first.wait_for(timeout=PATIENCE_MS)
+    page.wait_for_timeout(SETTLE_MS)
+    fit(page)
+    page.screenshot(path=path)
+    page.close()
 
 
 def fit(page: Page) -> None:
@@ -83,15 +134,14 @@ def fit(page: Page) -> None:
     page.wait_for_timeout(2500)  # figures redraw at the new size
 
 
-def main() -> None:
+def main(names: Sequence[str]) -> None:
     OUT.mkdir(exist_ok=True)
     binary = os.environ.get("CHROMIUM") or shutil.which("chromium") or shutil.which("google-chrome")
     with served() as address, sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=binary, args=CHROMIUM)
-        shoot(browser, address, f"/prune?mask={lowest_mask()}", "prune", "Measured on all")
-        shoot(browser, address, "/", "explore", "Ready ·")
+        shoot(browser, address, [shot for shot in shots(lowest_mask()) if not names or shot.name in names])
         browser.close()
 
 
 if __name__ == "__main__":
-    main()
+    main(sys.argv[1:])

@@ -1,5 +1,6 @@
-// Keeps a random id for this browser, and tells the server where it does not know it yet.
+// Keeps a random id for this browser, and tells the server where it does not know it yet; mends Streamlit's upload areas.
 export default function ({ data, setStateValue }) {
+  mendUploads();
   const name = data.name;
   const fits = (text) => /^[0-9a-f]{32}$/.test(text ?? "");
   const found = fromCookie(name);
@@ -15,6 +16,18 @@ export default function ({ data, setStateValue }) {
 function fromCookie(name) {
   const part = document.cookie.split("; ").find((one) => one.startsWith(`${name}=`));
   return part?.slice(name.length + 1);
+}
+
+// Streamlit marks an upload area as mere presentation, although it has a name and takes the focus.
+function mendUploads() {
+  if (window.headroomMends) return;
+  const mend = () => {
+    const areas = document.querySelectorAll("[data-testid=stFileUploaderDropzone][role=presentation]");
+    for (const area of areas) area.setAttribute("role", "group");
+  };
+  window.headroomMends = new MutationObserver(mend);
+  window.headroomMends.observe(document.body, { childList: true, subtree: true });
+  mend();
 }
 
 function fresh() {

@@ -13,7 +13,6 @@ from ui.router import pages, theme
 from ui.sidebar import sidebar
 from ui.theme import Theme, plain
 
-
 SEND_SECONDS = 0.02  # what the server's thread needs while a script would keep Python to itself
 
 

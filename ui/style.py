@@ -14,6 +14,7 @@ RULES = f"""<style>
 [data-testid="stCaptionContainer"] {{ opacity: 1; color: light-dark({LIGHT.secondary}, {DARK.secondary}); }}
 [data-testid="stMetricValue"], .headroom-figures {{ font-variant-numeric: tabular-nums; }}
 button:enabled kbd {{ opacity: 1; color: light-dark({LIGHT.secondary}, {DARK.secondary}); }}
+@media (hover: none) {{ button kbd {{ display: none; }} }}
 .stMainBlockContainer {{ padding-top: 3rem; padding-bottom: 3rem; }}
 .headroom-figures {{ overflow-x: auto; }}
 .headroom-figures table {{ width: 100%; border-collapse: collapse; font-size: 0.875rem; }}

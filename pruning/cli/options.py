@@ -19,7 +19,7 @@ from pruning.models import ModelSpec
 if TYPE_CHECKING:
     from pruning.models import LoadedModel
 
-DATA_HELP = f"{', '.join(BUILT_IN_DATA)}, a file, or a hub dataset id."
+DATA_HELP = f"{', '.join(BUILT_IN_DATA)}, a file, a hub dataset id, or own-… as the page Data and model shows it."
 
 json_option = click.option(
     "--json", "json_file", metavar="FILE", help="Write the result as JSON; - for standard output."
