@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+from dataclasses import fields
+from types import SimpleNamespace
 from typing import Any
+from urllib.parse import parse_qsl, urlencode
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pruning.importance import criteria
+from pruning.importance import criteria, get_criterion
+from pruning.importance.normalising import NORMALISATIONS
 from pruning.masks import HeadId, Mask
+from pruning.plan import COMPENSATIONS
+from pruning.scopes import SCOPES
 from ui import state
 from ui.state import HISTORY_LIMIT, History, Session, url_parameters
 
@@ -193,3 +199,37 @@ def test_another_model_begins_with_an_empty_mask(monkeypatch: pytest.MonkeyPatch
     assert state.current().mask == ONE
     state.update(model="another/model")
     assert state.current().history == History()
+
+
+# The link as a whole ---------------------------------------------------------------------------------------------
+
+views = st.tuples(st.sampled_from(sorted(criteria())), st.sampled_from(SCOPES), st.sampled_from(sorted(NORMALISATIONS)))
+links = st.builds(
+    lambda view, **given: Session(criterion=view[0], scope=view[1], normalise=view[2], **given),
+    views.filter(
+        lambda v: v[1] in get_criterion(v[0]).scopes and not (v[1] == "layers" and NORMALISATIONS[v[2]].by_part)
+    ),
+    model=st.sampled_from(["demo", "digits", "/a folder/with ünusual&signs?", "owner/name"]),
+    data=st.sampled_from(["demo", "tweets", "own-0123456789abcdef", "my rows.csv"]),
+    history=st.builds(History, masks),
+    labels=st.sampled_from(["given", "predicted"]),
+    compensation=st.sampled_from(COMPENSATIONS),
+    head=st.sampled_from(["0.0", "3.7", "47.63"]),
+    a=st.sampled_from(["whole", "now", "mask.none.AAQC"]),
+    b=st.sampled_from(["whole", "now", "by-random.mean.AAQC"]),
+)
+
+
+@given(links, st.sampled_from(["Home", "Prune", *state.ON_PAGE]))
+def test_a_link_opened_elsewhere_shows_the_same(session: Session, page: str) -> None:
+    query = urlencode(url_parameters(session, page))
+    browser = SimpleNamespace(session_state={}, query_params=dict(parse_qsl(query)))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(state, "st", browser)
+        opened = state.current()
+    assert "notice" not in browser.session_state
+    assert url_parameters(opened, page) == url_parameters(session, page)
+    of_other_pages = {name for one in state.ON_PAGE if one != page for name in state.ON_PAGE[one]}
+    for field in fields(Session):
+        if field.name not in of_other_pages:
+            assert getattr(opened, field.name) == getattr(session, field.name), field.name
