@@ -18,7 +18,7 @@ def values(dashboard: Dashboard) -> list[list[float]]:
 
 
 def test_the_criterion_changes_the_picture(visit: Callable[..., Dashboard]) -> None:
-    dashboard = visit().settled()
+    dashboard = visit("/explore").settled()
     assert values(dashboard) == [list(row) for row in kept_maps()["gradient"].values]
     dashboard.choose("Criterion", "Leave one out")
     expect(dashboard.page.get_by_text("the loss falls")).to_be_visible()
@@ -28,7 +28,7 @@ def test_the_criterion_changes_the_picture(visit: Callable[..., Dashboard]) -> N
 
 
 def test_the_table_lists_every_head(visit: Callable[..., Dashboard]) -> None:
-    table = visit().settled().page.get_by_test_id("stDataFrame").locator("[role=grid]")
+    table = visit("/explore").settled().page.get_by_test_id("stDataFrame").locator("[role=grid]")
     least = kept_maps()["gradient"].ranked()[0]
     expect(table).to_have_attribute("aria-rowcount", "73")  # with the headings
     cells = table.locator("[role=row]").nth(1).locator("[role=gridcell]")

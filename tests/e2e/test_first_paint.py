@@ -31,7 +31,7 @@ def test_the_heatmap_is_there_before_the_model_and_nothing_leaves_the_computer(
         expect(dashboard.sidebar.get_by_text("Loading:")).to_be_visible()
         assert dashboard.figure.evaluate("figure => figure.data[0].z.map(row => row.length)") == [12] * 6
         dashboard.ready()
-        page.get_by_role("link", name="Prune").click()
+        dashboard.sidebar.get_by_role("link", name="Prune").click()
         dashboard.removes("").figure.wait_for()
     server.stop()
     schemes = {urlsplit(request.url).scheme: request for request in requests}
