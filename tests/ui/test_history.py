@@ -294,11 +294,6 @@ def test_the_chart_says_how_much_went_without_a_clear_loss() -> None:
     assert perplexed not in figures.comparable([perplexed, *found[1:]])
 
 
-def test_the_mask_as_a_picture_of_uneven_layers() -> None:
-    figure = figures.mask_picture(Mask.parse_heads("1:0"), [3, 1], ["a", "b"], "dark")
-    assert [list(row) for row in figure.data[0].z] == [[0, 0, 0], [1, None, None]]
-
-
 # Sweeps and trainings --------------------------------------------------------------------------------------------
 
 

@@ -12,9 +12,9 @@ import streamlit as st
 from pruning.history.records import LONGEST_NAME, Record
 from ui import charts, scenarios, state
 from ui.browser import owner
+from ui.compare.maps import Grid, side_map
 from ui.history import words
 from ui.history.browsing import zone
-from ui.history.figures import mask_picture
 from ui.naming import site_names
 from ui.sweeps import SweepSettings
 from ui.theme import Theme, plain
@@ -160,8 +160,9 @@ def _mask(record: Record, theme: Theme) -> None:
     if not record.mask:
         return
     if record.mask.heads and heads_per_site:
+        figure = side_map(Grid(tuple(heads_per_site), names), record.mask.heads, title="", theme=theme)
         st.plotly_chart(
-            mask_picture(record.mask, heads_per_site, names, theme), theme=None, config=charts.CONFIG,
+            figure, theme=None, config=charts.CONFIG,
             key=f"history_mask_{record.id}", alt=f"The mask: {words.removed_text(record)} removed.",
         )  # fmt: skip
     with st.expander("As a list"):

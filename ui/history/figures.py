@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from datetime import tzinfo
 
@@ -9,7 +10,6 @@ import pandas as pd
 import plotly.graph_objects as go
 
 from pruning.history.records import KINDS, Record, estimate_in
-from pruning.masks import Mask
 from pruning.scopes import SCOPES, Scope
 from ui import theme as look
 from ui.details import PERCENT
@@ -81,9 +81,28 @@ def over_time(records: Sequence[Record], zone: tzinfo, theme: Theme) -> go.Figur
         )  # fmt: skip
     several = len(figure.data) > 1
     figure.update_layout(showlegend=several, legend={"orientation": "h", "y": -0.2, "x": 0})
-    figure.update_xaxes(title_text=f"{scope} removed", fixedrange=True, rangemode="tozero", nticks=8, tickformat=",d")
-    figure.update_yaxes(title_text=name + (", percent" if factor == 100 else ""), fixedrange=True, nticks=6)
+    most = max((gone(one, scope)[0] for one in records), default=0)
+    figure.update_xaxes(
+        title_text=f"{scope} removed", fixedrange=True, range=[-0.04 * (most + 1), 1.04 * (most + 1)], nticks=8,
+        tickformat=",d", dtick=1 if most < 8 else None,
+    )  # fmt: skip
+    figure.update_yaxes(
+        title_text=name + (", percent" if factor == 100 else ""),
+        fixedrange=True,
+        nticks=6,
+        range=_room(records, factor),
+    )
     return figure
+
+
+def _room(records: Sequence[Record], factor: float) -> list[float] | None:
+    """An axis that holds every interval, with a little air."""
+    ends = [factor * end for one in records if one.main for end in (one.main[1].low, one.main[1].high)]
+    finite = [end for end in ends if math.isfinite(end)]
+    if not finite:
+        return None
+    air = 0.05 * ((max(finite) - min(finite)) or 1.0)
+    return [min(finite) - air, max(finite) + air]
 
 
 def describe_over_time(records: Sequence[Record]) -> str:
@@ -103,27 +122,3 @@ def table_over_time(records: Sequence[Record], zone: tzinfo) -> pd.DataFrame:
         for one in reversed(records)
     ]
     return pd.DataFrame(rows, columns=["made", "what", "removed", "main metric", "clear loss"])
-
-
-def mask_picture(mask: Mask, heads_per_site: Sequence[int], names: Sequence[str], theme: Theme) -> go.Figure:
-    """Which heads are removed: rows are layers, columns heads.
-
-    Args:
-        heads_per_site: ``[site]``.
-        names: ``[site]``.
-    """
-    colours, wide = look.tokens(theme), max(heads_per_site, default=0)
-    values = [
-        [None if head >= heads else int((site, head) in mask.heads) for head in range(wide)]
-        for site, heads in enumerate(heads_per_site)
-    ]
-    figure = figure_with_heading(theme, "", "", max(60, 16 * len(values)), bottom_px=40)
-    figure.add_heatmap(
-        z=values, x=list(range(wide)), y=list(names), xgap=2, ygap=2, showscale=False, zmin=0, zmax=1,
-        colorscale=[[0, colours.line], [1, colours.pruned]], hoverongaps=False,
-        text=[["removed" if value else "kept" for value in row] for row in values],
-        hovertemplate="%{y}, head %{x}: %{text}<extra></extra>",
-    )  # fmt: skip
-    figure.update_xaxes(title_text="head", fixedrange=True, nticks=min(wide, 12) + 1, tickformat="d")
-    figure.update_yaxes(autorange="reversed", fixedrange=True, showgrid=False, nticks=min(12, len(values)) + 1)
-    return figure
