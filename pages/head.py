@@ -9,30 +9,17 @@ from ui.head.attending import attention_view
 from ui.head.choosing import chosen_head, header
 from ui.head.habits import alike_view, patterns_view
 from ui.head.worth import importance_view, loss_view
-from ui.page import begin
-from ui.removed import misfit
-from ui.store import store
-from ui.theme import Theme, plain
+from ui.page import begin, fitting_model
+from ui.theme import Theme
 
 
 def main() -> None:
     page = begin("Head", "What one attention head looks at, what it is worth, and what the task loses without it.")
-    session = state.current()
-    loading = store().request_model(session.model)
-    if loading.state == "failed":
-        st.info("There is no model to look into. Pick one in the sidebar.")
-    elif loading.model is None:
-        with st.container(height=420, border=False):
-            step = f"{loading.step[:1].lower()}{loading.step[1:]}"
-            st.info(plain(f"{session.model} is loading: {step} … Head {session.head} appears here when it is there."))
-    elif problem := misfit(session.mask, loading.model.anatomy.heads_per_site, loading.model.anatomy):
-        state.update(history=state.History())
-        st.session_state["notice"] = f"The mask does not fit this model: {problem}. All heads are kept now."
-        st.rerun()
-    else:
-        head = chosen_head(loading.model.anatomy)
-        header(loading.model.anatomy, head)
-        draw(loading.model, head, page.theme)
+    model = fitting_model("to look into", f"Head {state.current().head} appears here when it is there.")
+    if model is not None:
+        head = chosen_head(model.anatomy)
+        header(model.anatomy, head)
+        draw(model, head, page.theme)
 
 
 def draw(model: LoadedModel, head: HeadId, theme: Theme) -> None:

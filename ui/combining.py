@@ -14,6 +14,7 @@ from pruning.scopes import Scope
 from ui import state
 from ui.importance import known_maps
 from ui.maps import Scoring
+from ui.removed import mask_words
 from ui.scenarios import Scenario, forget, free_name, keep, reopen, scenarios
 from ui.theme import plain
 
@@ -63,13 +64,7 @@ def _opening(kept: list[Scenario]) -> None:
 
 
 def _label(scenario: Scenario) -> str:
-    return f"{scenario.name} · {_size(scenario.mask)}"
-
-
-def _size(mask: Mask) -> str:
-    """How much a mask names, in words."""
-    counts = {"heads": len(mask.heads), "neurons": len(mask.neurons), "layers": len(mask.layers)}
-    return ", ".join(f"{count:,} {noun}" for noun, count in counts.items() if count) or "nothing removed"
+    return f"{scenario.name} · {mask_words(scenario.mask) or 'nothing removed'}"
 
 
 # Combining -------------------------------------------------------------------------------------------------------

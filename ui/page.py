@@ -4,14 +4,20 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import streamlit as st
 
 from ui import state
 from ui.browser import know_browser
+from ui.removed import mask_words, misfit
 from ui.router import pages, theme
 from ui.sidebar import sidebar
+from ui.store import store
 from ui.theme import Theme, plain
+
+if TYPE_CHECKING:
+    from pruning.models import LoadedModel
 
 SEND_SECONDS = 0.02  # what the server's thread needs while a script would keep Python to itself
 
@@ -40,6 +46,30 @@ def begin(title: str, lead: str) -> Page:
     if notice := state.notice():
         st.warning(plain(notice))
     return Page(state.current(), theme())
+
+
+def fitting_model(purpose: str, then: str = "") -> LoadedModel | None:
+    """The model in memory, once the mask fits it; until then the page says what is going on.
+
+    Args:
+        purpose: What the page wants it for: "to compare".
+        then: What happens when it is there, as a sentence; by default that the mask waits for it.
+    """
+    session = state.current()
+    loading = store().request_model(session.model)
+    if loading.state == "failed":
+        st.info(f"There is no model {purpose}. Pick one in the sidebar.")
+    elif loading.model is None:
+        removed = mask_words(session.mask)
+        then = then or (f"The mask ({removed} removed) is waiting for it." if removed else "")
+        with st.container(height=420, border=False):
+            step = f"{loading.step[:1].lower()}{loading.step[1:]}"
+            st.info(plain(f"{session.model} is loading: {step} … {then}".rstrip()))
+    elif problem := misfit(session.mask, loading.model.anatomy.heads_per_site, loading.model.anatomy):
+        state.update(history=state.History())
+        st.session_state["notice"] = f"The mask does not fit this model: {problem}. All heads are kept now."
+        st.rerun()
+    return loading.model
 
 
 def send_now() -> None:

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 
 import streamlit as st
 
-from pruning.masks import Mask
 from pruning.recovery.methods import get_method
 from pruning.recovery.settings import by_cut
 from ui import charts, state
@@ -16,6 +15,7 @@ from ui.figures import change_text, main_metric, metric_card
 from ui.jobs import Job
 from ui.recovery_charts import describe_training, training_chart
 from ui.recovery_values import Record, Trained, command
+from ui.removed import mask_words
 from ui.store import session_id, store
 from ui.theme import Theme
 from ui.tradeoff_text import REPLACEMENTS
@@ -48,15 +48,6 @@ def other_result(model: LoadedModel) -> None:
 
 def _restore(trained: Trained) -> None:
     state.update(history=state.current().history.edit(trained.asked.mask), compensation=trained.asked.compensation)
-
-
-def mask_words(mask: Mask) -> str:
-    """
-    >>> mask_words(Mask.parse_heads("0:1,0:2"))
-    '2 heads'
-    """
-    parts = [(len(mask.heads), "head"), (len(mask.neurons), "neuron"), (len(mask.layers), "layer")]
-    return ", ".join(f"{count:,} {name}{'' if count == 1 else 's'}" for count, name in parts if count)
 
 
 def draw_result(model: LoadedModel, trained: Trained, theme: Theme) -> None:

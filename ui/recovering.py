@@ -18,9 +18,10 @@ from ui.figures import main_metric, metric_card, no_figure
 from ui.importance import known_importance, scoring_state
 from ui.jobs import Job
 from ui.maps import Scoring, calibration_data
-from ui.recovered import draw_result, mask_words, other_result
+from ui.recovered import draw_result, other_result
 from ui.recovery_charts import describe_training, training_chart
 from ui.recovery_values import Asked, TrainingJob
+from ui.removed import mask_words
 from ui.sidebar import REFRESH_SECONDS
 from ui.store import session_id, store
 from ui.sweeping import about

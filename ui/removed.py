@@ -40,6 +40,16 @@ def summary(mask: Mask, heads_per_site: Sequence[int], anatomy: Anatomy | None) 
     return "Removed " + ", ".join(parts)
 
 
+def mask_words(mask: Mask) -> str:
+    """How much a mask names.
+
+    >>> mask_words(Mask.parse_heads("0:1,0:2"))
+    '2 heads'
+    """
+    parts = [(len(mask.heads), "head"), (len(mask.neurons), "neuron"), (len(mask.layers), "layer")]
+    return ", ".join(f"{count:,} {name}{'' if count == 1 else 's'}" for count, name in parts if count)
+
+
 def counts(anatomy: Anatomy) -> dict[str, int]:
     """How many heads, neurons and layers a model has."""
     return {scope: sum(sizes_of(anatomy, scope)) for scope in SCOPES}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -63,6 +64,27 @@ def pages(
     yield Pages(arrived)
     arrived.set()
     for job in jobs:  # no thread may be inside torch when the tests end
+        job.cancel()
+        assert job.finished.wait(60)
+    store.clear()
+
+
+@contextmanager
+def served(model: LoadedModel, rows: Examples, monkeypatch: pytest.MonkeyPatch) -> Iterator[LoadedModel]:
+    """A store whose only model is a tiny one: it is called ``demo``, so that the pickers know it."""
+    jobs: list[Job] = []
+    submit = Worker.submit
+
+    def load(_: Store, loading: Loading) -> None:
+        loading.model, loading.state = model, "ready"
+
+    monkeypatch.setattr(Worker, "submit", lambda worker, job: jobs.append(submit(worker, job)) or jobs[-1])
+    monkeypatch.setattr(Store, "_load", load)
+    monkeypatch.setattr(Store, "examples", lambda *_: rows)
+    monkeypatch.setattr("ui.store.kept_maps", dict)  # they are of the real one
+    store.clear()
+    yield model
+    for job in jobs:
         job.cancel()
         assert job.finished.wait(60)
     store.clear()

@@ -23,7 +23,7 @@ from pruning.recovery.settings import Training
 from pruning.statistics import Estimate
 from pruning.tasks import Examples
 from tests.families import examples_of, model_of
-from tests.ui.conftest import ROOT, Pages
+from tests.ui.conftest import ROOT, Pages, served
 from tests.ui.test_pages import fine, link_of, press, words
 from ui.compare import words as said
 from ui.compare.charts import (
@@ -42,7 +42,7 @@ from ui.compare.picks import Pick
 from ui.jobs import Job, Worker
 from ui.recovery_values import Asked
 from ui.scenarios import Scenario
-from ui.store import Loading, Store, kept_maps, store
+from ui.store import kept_maps, store
 
 TWO, THREE = Mask.parse_heads("0:3,2:5"), Mask.parse_heads("0:3,1:1,4:2")
 RAGGED = Grid((2, 3), ["Layer 0", "Layer 1"], ((0.1, 0.2), (0.3, 0.4, 0.5)), (0.1, 0.5))
@@ -362,23 +362,8 @@ def test_other_data_is_measured_when_asked(pages: Pages) -> None:
 
 @pytest.fixture
 def tiny(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[LoadedModel]:
-    """A store whose only model is tiny: it is called ``demo``, so that the pickers know it."""
-    model, jobs, submit = model_of(request.param), [], Worker.submit
-    rows = examples_of(request.param, 24)
-
-    def load(_: Store, loading: Loading) -> None:
-        loading.model, loading.state = model, "ready"
-
-    monkeypatch.setattr(Worker, "submit", lambda worker, job: jobs.append(submit(worker, job)) or jobs[-1])
-    monkeypatch.setattr(Store, "_load", load)
-    monkeypatch.setattr(Store, "examples", lambda *_: rows)
-    monkeypatch.setattr("ui.store.kept_maps", dict)  # they are of the real one
-    store.clear()
-    yield model
-    for job in jobs:
-        job.cancel()
-        assert job.finished.wait(60)
-    store.clear()
+    with served(model_of(request.param), examples_of(request.param, 24), monkeypatch) as model:
+        yield model
 
 
 def page_of(mask: Mask, **link: str) -> AppTest:

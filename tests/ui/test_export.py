@@ -18,7 +18,7 @@ from streamlit.testing.v1 import AppTest
 from pruning import LoadedModel
 from pruning.masks import Mask, NeuronId
 from tests.families import examples_of, model_of
-from tests.ui.conftest import ROOT, Pages
+from tests.ui.conftest import ROOT, Pages, served
 from tests.ui.test_pages import fine, press, words
 from ui.export import browser, exports, figure_part, view
 from ui.export.exports import Exports, Package, wanted
@@ -27,31 +27,17 @@ from ui.files import command
 from ui.jobs import Job, Worker
 from ui.replacing import Replacements
 from ui.state import Session
-from ui.store import Loading, Store, store
+from ui.store import store
 
 MASK = Mask.parse_heads("0:0,1:1")
 
 
 @pytest.fixture
 def tiny(monkeypatch: pytest.MonkeyPatch) -> Iterator[LoadedModel]:
-    """A store whose only model is tiny: it is called ``demo``, so that the pickers know it."""
-    model, rows, jobs, submit = model_of("bert"), examples_of("bert", 16), [], Worker.submit
-
-    def load(_: Store, loading: Loading) -> None:
-        loading.model, loading.state = model, "ready"
-
-    monkeypatch.setattr(Worker, "submit", lambda worker, job: jobs.append(submit(worker, job)) or jobs[-1])
-    monkeypatch.setattr(Store, "_load", load)
-    monkeypatch.setattr(Store, "examples", lambda *_: rows)
-    monkeypatch.setattr("ui.store.kept_maps", dict)  # they are of the real one
     monkeypatch.setattr("ui.sweeping.kept_sweep", lambda: None)
     monkeypatch.setattr("ui.export.gathering.known_maps", lambda _: {})  # Home may or may not have scored one by now
-    store.clear()
-    yield model
-    for job in jobs:
-        job.cancel()
-        assert job.finished.wait(60)
-    store.clear()
+    with served(model_of("bert"), examples_of("bert", 16), monkeypatch) as model:
+        yield model
 
 
 def opened(mask: Mask = MASK) -> AppTest:

@@ -15,12 +15,12 @@ from pruning.importance.scoring import score
 from pruning.looking import STATISTICS, HeadPattern, Patterns, attention_map, measure_patterns
 from pruning.masks import HeadId, Mask
 from tests.families import examples_of, features_of, model_of, tokenizer_of
-from tests.ui.conftest import ROOT, Pages
+from tests.ui.conftest import ROOT, Pages, served
 from tests.ui.test_pages import fine, press, words
 from ui.head import charts
 from ui.head.picture import MOST_TOKENS, picture_data
 from ui.head.words import SHARES, finding, importance_row, nearest, neighbours, parse_head, rank_sentence
-from ui.jobs import Job, Worker
+from ui.jobs import Job
 from ui.store import Loading, Store, store
 
 ROWS = 12
@@ -131,25 +131,11 @@ def test_a_long_text_is_cut_and_an_image_is_not() -> None:
 
 @pytest.fixture(params=["bert"])
 def tiny(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[LoadedModel]:
-    """A store whose only model is tiny: it is called ``demo``, so that the pickers know it."""
-    bare, jobs, submit = model_of(request.param), [], Worker.submit
+    bare = model_of(request.param)
     model = LoadedModel(bare.spec, bare.module, tokenizer_of(request.param), bare.fingerprint)
     model.__dict__["anatomy"] = bare.anatomy
-    rows = examples_of(request.param, ROWS)
-
-    def load(_: Store, loading: Loading) -> None:
-        loading.model, loading.state = model, "ready"
-
-    monkeypatch.setattr(Worker, "submit", lambda worker, job: jobs.append(submit(worker, job)) or jobs[-1])
-    monkeypatch.setattr(Store, "_load", load)
-    monkeypatch.setattr(Store, "examples", lambda *_: rows)
-    monkeypatch.setattr("ui.store.kept_maps", dict)  # they are of the real one
-    store.clear()
-    yield model
-    for job in jobs:
-        job.cancel()
-        assert job.finished.wait(60)
-    store.clear()
+    with served(model, examples_of(request.param, ROWS), monkeypatch):
+        yield model
 
 
 def opened(**parameters: str) -> AppTest:

@@ -15,7 +15,7 @@ from pruning.masks import Mask
 from pruning.recovery.methods import recovery_methods
 from pruning.recovery.settings import History, Training
 from tests.families import examples_of, model_of
-from tests.ui.conftest import ROOT, Pages
+from tests.ui.conftest import ROOT, Pages, served
 from tests.ui.test_pages import fine, press, words
 from ui.jobs import Job, Worker
 from ui.recovery_charts import describe_training, kept_row, training_chart, training_title
@@ -28,23 +28,8 @@ ROWS = 24
 
 @pytest.fixture(params=["bert"])
 def tiny(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[LoadedModel]:
-    """A store whose only model is tiny: it is called ``demo``, so that the pickers know it."""
-    model, jobs, submit = model_of(request.param), [], Worker.submit
-    rows = examples_of(request.param, ROWS)
-
-    def load(_: Store, loading: Loading) -> None:
-        loading.model, loading.state = model, "ready"
-
-    monkeypatch.setattr(Worker, "submit", lambda worker, job: jobs.append(submit(worker, job)) or jobs[-1])
-    monkeypatch.setattr(Store, "_load", load)
-    monkeypatch.setattr(Store, "examples", lambda *_: rows)
-    monkeypatch.setattr("ui.store.kept_maps", dict)  # they are of the real one
-    store.clear()
-    yield model
-    for job in jobs:
-        job.cancel()
-        assert job.finished.wait(60)
-    store.clear()
+    with served(model_of(request.param), examples_of(request.param, ROWS), monkeypatch) as model:
+        yield model
 
 
 def opened(mask: Mask = MASK, view: str = "Pruned model") -> AppTest:

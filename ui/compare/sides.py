@@ -16,9 +16,8 @@ from ui.importance import known_importance, known_maps
 from ui.kept_plans import plans_of
 from ui.maps import Scoring
 from ui.plan_line import made
-from ui.recovered import mask_words
 from ui.recovery_values import Trained
-from ui.removed import misfit
+from ui.removed import mask_words, misfit
 from ui.scenarios import scenarios
 from ui.store import session_id, store
 from ui.toolbar import REPLACEMENTS

@@ -20,7 +20,8 @@ from ui.export.subject import Subject
 from ui.export.tables import FILES, importance_table, predictions_table, results_table
 from ui.figures import change_text, main_metric, value_text
 from ui.files import decision_files
-from ui.recovered import mask_words, take_away
+from ui.recovered import take_away
+from ui.removed import mask_words
 from ui.store import session_id, store
 from ui.theme import plain
 from ui.waiting import wait_for
