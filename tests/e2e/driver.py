@@ -40,10 +40,10 @@ CROSSES = """(figure) => {
 
 
 class Server:
-    """`streamlit run app.py` on a free port."""
+    """`streamlit run app.py`, on a free port by default."""
 
-    def __init__(self, log: Path) -> None:
-        self.url, self._log = f"http://localhost:{_free_port()}", log
+    def __init__(self, log: Path, port: int | None = None) -> None:
+        self.url, self._log = f"http://localhost:{port or _free_port()}", log
         command = [sys.executable, "-m", "streamlit", "run", "app.py", "--server.headless", "true"]
         command += ["--server.port", self.url.rpartition(":")[2]]
         own = {**ENVIRONMENT, "HEADROOM_DATABASE": f"sqlite:///{log.with_name('history.sqlite')}"}

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 from playwright.sync_api import expect
 
 from pruning.masks import Mask
-from tests.e2e.driver import Dashboard
+from tests.e2e.driver import LOAD_MS, Dashboard, Server
 
 pytestmark = pytest.mark.e2e
 
@@ -52,6 +53,22 @@ def test_back_and_forward_between_pages(visit: Visit) -> None:
     dashboard.removes(HEADS)
     dashboard.page.go_forward()
     expect(dashboard.page.get_by_role("heading", name="Explore", level=1)).to_be_visible()
+
+
+def test_a_server_that_comes_back_finds_what_was_on_the_screen(visit: Visit, tmp_path: Path) -> None:
+    first = Server(tmp_path / "first.txt")
+    dashboard = visit("/prune?data=tweets", at=first).removes("").click_cell("0:3").removes("0:3")
+    dashboard.click_cell("2:5").removes(HEADS)
+    first.stop()
+    expect(dashboard.page.get_by_text("Connecting")).to_be_visible()
+    second = Server(tmp_path / "second.txt", int(first.url.rpartition(":")[2]))
+    try:  # the page stays open: it must connect again by itself
+        expect(dashboard.page.get_by_text("Connecting")).to_be_hidden(timeout=LOAD_MS)
+        dashboard.removes(HEADS)
+        dashboard.click_cell("4:4").removes(f"{HEADS},4:4")
+    finally:
+        dashboard.page.close()
+        second.stop()
 
 
 @pytest.mark.parametrize(
