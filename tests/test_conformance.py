@@ -171,6 +171,15 @@ def test_each_type_gets_a_result_whatever_becomes_of_its_process() -> None:
     assert found["works"]["class"] == "Works"
 
 
+@pytest.fixture
+def interruptible() -> Iterator[None]:
+    """Ctrl + C interrupts: a process that a shell has started in the background ignores it."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.usefixtures("interruptible")
 def test_an_interruption_keeps_what_is_done() -> None:
     kept: list[str] = []
     with pytest.raises(KeyboardInterrupt):
