@@ -98,7 +98,7 @@ def shots(mask: str) -> list[Shot]:
         Shot("compare", f"/compare?mask={mask}", "B is "),
         Shot("head", "/head?head=3.9", "Accuracy 87"),
         Shot("tradeoff", "/tradeoff", "Download the table", "Start the sweep"),
-        Shot("recover", f"/recover?mask={mask}", "Reconstructed"),
+        Shot("recover", f"/recover?mask={mask}", "Ready ·"),
         Shot("export", f"/export?mask={mask}", "Make the checkpoint"),
         Shot("history", "/history", "All records"),
     ]
