@@ -24,7 +24,7 @@ from playwright.sync_api import Browser, Page, sync_playwright
 
 ROOT = Path(__file__).resolve().parents[1]
 OUT = ROOT / "assets" / "screenshots"
-WIDTH, MOST_HEIGHT, PATIENCE_MS, SETTLE_MS = 1440, 1500, 300_000, 2500
+WIDTH, MOST_HEIGHT, PATIENCE_MS, SETTLE_MS = 1440, 1500, 900_000, 2500
 REMOVED = 29  # of 72 heads
 CHROMIUM = ["--headless", "--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-background-networking"]
 
@@ -97,7 +97,7 @@ def shots(mask: str) -> list[Shot]:
         Shot("prune", f"/prune?mask={mask}", "Measured on all"),
         Shot("compare", f"/compare?mask={mask}", "B is "),
         Shot("head", "/head?head=3.9", "Accuracy 87"),
-        Shot("tradeoff", "/tradeoff", "Download the table", "Start the sweep"),
+        Shot("tradeoff", "/tradeoff?data=tweets", "Download the table", "Start the sweep"),
         Shot("recover", f"/recover?mask={mask}", "Ready ·"),
         Shot("export", f"/export?mask={mask}", "Make the checkpoint"),
         Shot("history", "/history", "All records"),
