@@ -1,8 +1,31 @@
 """The errors that Headroom raises on purpose. Each message is one sentence that a person can act on."""
 
+from __future__ import annotations
+
+from typing import Any
+
+from pruning.language import Later, tr
+
 
 class PruningError(Exception):
-    """Bad input or an impossible request: shown to the user as it stands, without a traceback."""
+    """Bad input or an impossible request: shown to the user as it stands, without a traceback.
+
+    Args:
+        message: In English, with ``{name}`` where a value stands. It is translated when it is read, since an error of
+            shared work may be read in two languages.
+        values: By name; another error or message among them is translated, too.
+    """
+
+    def __init__(self, message: str | Later = "", /, **values: Any) -> None:
+        super().__init__(message)
+        self.values = values
+
+    def __str__(self) -> str:
+        message = self.args[0] if self.args else ""
+        return tr(message, **self.values)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return type(self), self.args, {"values": self.values}
 
 
 class ModelError(PruningError):

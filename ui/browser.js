@@ -1,6 +1,8 @@
-// Keeps a random id for this browser, and tells the server where it does not know it yet; mends Streamlit's upload areas.
+// Keeps a random id for this browser, and tells the server where it does not know it yet; says the
+// page's language; mends Streamlit's upload areas.
 export default function ({ data, setStateValue }) {
   mendUploads();
+  document.documentElement.lang = data.language;
   const name = data.name;
   const fits = (text) => /^[0-9a-f]{32}$/.test(text ?? "");
   const found = fromCookie(name);

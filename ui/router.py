@@ -6,26 +6,28 @@ from pathlib import Path
 
 import streamlit as st
 
+from pruning.language import mark, tr
+from ui import speaking  # noqa: F401  it tells the engine whom to speak to
 from ui.style import style
 from ui.theme import Theme
 
 ROOT = Path(__file__).resolve().parents[1]
-HEADINGS = {"Home": "How much can this model lose?"}  # where the page's name says too little
+HEADINGS = {"": mark("How much can this model lose?")}  # by address, where the page's name says too little
 
 
 def pages() -> list[st.Page]:
     """The navigation, flat."""
     return [
-        st.Page("pages/home.py", title="Home", default=True),
-        st.Page("pages/data.py", title="Data and model", url_path="data"),
-        st.Page("pages/explore.py", title="Explore", url_path="explore"),
-        st.Page("pages/head.py", title="Head", url_path="head"),
-        st.Page("pages/prune.py", title="Prune", url_path="prune"),
-        st.Page("pages/compare.py", title="Compare", url_path="compare"),
-        st.Page("pages/tradeoff.py", title="Trade-off", url_path="tradeoff"),
-        st.Page("pages/recover.py", title="Recover", url_path="recover"),
-        st.Page("pages/export.py", title="Export", url_path="export"),
-        st.Page("pages/history.py", title="History", url_path="history"),
+        st.Page("pages/home.py", title=tr("Home"), default=True),
+        st.Page("pages/data.py", title=tr("Data and model"), url_path="data"),
+        st.Page("pages/explore.py", title=tr("Explore"), url_path="explore"),
+        st.Page("pages/head.py", title=tr("Head"), url_path="head"),
+        st.Page("pages/prune.py", title=tr("Prune"), url_path="prune"),
+        st.Page("pages/compare.py", title=tr("Compare"), url_path="compare"),
+        st.Page("pages/tradeoff.py", title=tr("Trade-off"), url_path="tradeoff"),
+        st.Page("pages/recover.py", title=tr("Recover"), url_path="recover"),
+        st.Page("pages/export.py", title=tr("Export"), url_path="export"),
+        st.Page("pages/history.py", title=tr("History"), url_path="history"),
     ]
 
 
@@ -35,7 +37,7 @@ def run_router() -> None:
     chosen = st.navigation(pages())
     st.session_state["routed"] = True
     style(theme())
-    st.title(HEADINGS.get(chosen.title, chosen.title))
+    st.title(tr(HEADINGS[chosen.url_path]) if chosen.url_path in HEADINGS else chosen.title)
     chosen.run()
 
 

@@ -10,6 +10,7 @@ import streamlit as st
 from pruning.builtin import ASSETS, BUILT_IN
 from pruning.data import BUILT_IN_DATA
 from pruning.errors import PruningError
+from pruning.language import LANGUAGES, language, tr
 from ui import state
 from ui.controls import mirror_key, on_move
 from ui.jobs import Job
@@ -35,6 +36,7 @@ def sidebar() -> None:
     with st.sidebar:
         _model_picker()
         _data_picker()
+        _language_picker()
         _link()
 
 
@@ -199,6 +201,30 @@ def _data_state(waiting: bool) -> None:
 def _sentence(error: Exception) -> str:
     text = str(error) if isinstance(error, PruningError) else f"{type(error).__name__}: {error}"
     return f"{text[:1].upper()}{text[1:]}."
+
+
+# Language --------------------------------------------------------------------------------------------------------
+
+
+def _language_picker() -> None:
+    """The switch; the choice is in the link."""
+    now = language()
+    key = mirror_key("language", now)
+    st.segmented_control(
+        tr("Language"),
+        list(LANGUAGES),
+        default=now,
+        required=True,
+        key=key,
+        format_func=LANGUAGES.__getitem__,
+        on_change=on_move("language", key, _choose_language),
+        help=tr("Until you choose, it is the language of the browser. A copied link holds the choice."),
+    )
+
+
+def _choose_language(name: Any) -> str:
+    state.update(language=name)
+    return name
 
 
 # Link ------------------------------------------------------------------------------------------------------------

@@ -18,6 +18,7 @@ from pruning.data import BUILT_IN_DATA, is_source
 from pruning.errors import MaskError, PruningError
 from pruning.importance import criteria, get_criterion
 from pruning.importance.normalising import NORMALISATIONS, get_normalisation
+from pruning.language import LANGUAGES
 from pruning.masks import Mask
 from pruning.plan import COMPENSATIONS
 from pruning.scopes import SCOPES, get_scope
@@ -63,6 +64,7 @@ class Session:
     a: str = "whole"  # the two sides of Compare, as its link says them
     b: str = "now"
     head: str = "0.0"  # the one that Head shows, by layer and head
+    language: str = ""  # as the switch or a link has it; empty for the browser's
 
     @property
     def mask(self) -> Mask:
@@ -113,6 +115,8 @@ def url_parameters(session: Session, page: str = "") -> dict[str, str]:
     names = ("model", "data", "criterion", *CHOICES, *ON_PAGE.get(page, ()))
     found = {name: getattr(session, name) for name in names}
     found = {name: v for name, v in found.items() if v != getattr(fresh, name) and len(v) <= LONGEST_CODE}
+    if session.language:
+        found["lang"] = session.language
     if session.compensation != fresh.compensation:
         found["keep"] = session.compensation
     code = session.mask.to_code()
@@ -177,6 +181,10 @@ def _adopt_url(first: bool, page: str = "") -> None:
     changes |= _view_of(here, changes["criterion"], problems)
     pages = ON_PAGE if first else [page]
     changes |= {name: here.get(name) or getattr(fresh, name) for one in pages for name in ON_PAGE.get(one, ())}
+    changes["language"] = here.get("lang") or fresh.language
+    if changes["language"] not in ("", *LANGUAGES):
+        problems.append(f"lang is {' or '.join(LANGUAGES)}, not {changes['language'][:40]!r}")
+        changes["language"] = fresh.language
     changes["compensation"] = here.get("keep") or fresh.compensation
     if changes["compensation"] not in COMPENSATIONS:
         problems.append(f"keep is {' or '.join(COMPENSATIONS)}, not {changes['compensation'][:40]!r}")
