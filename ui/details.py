@@ -11,7 +11,7 @@ from pruning.evaluation import Flip
 from pruning.statistics import Estimate
 from ui import state
 from ui import theme as look
-from ui.store import Live
+from ui.measuring import Live
 
 NAMES = {
     "accuracy": "Accuracy",

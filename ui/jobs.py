@@ -17,6 +17,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from pruning.errors import Cancelled, PruningError
+from pruning.language import Later
 
 EXIT_SECONDS = 20.0  # for a step of work to end; each batch looks whether it is still wanted
 KEPT_JOBS = 300  # finished ones included
@@ -40,7 +41,7 @@ class Job:
     fingerprint: Any
     work: Callable[[Job], Any]
     state: State = "waiting"
-    step: str = ""
+    step: str | Later = ""  # translated by whoever reads it
     done: int = 0
     total: int = 0
     partial: Any = None
@@ -55,7 +56,7 @@ class Job:
     def active(self) -> bool:
         return self.state in ("waiting", "running")
 
-    def report(self, done: int, total: int, step: str | None = None) -> None:
+    def report(self, done: int, total: int, step: str | Later | None = None) -> None:
         """Note progress.
 
         Raises:

@@ -13,8 +13,9 @@ from ui import details, state
 from ui import theme as look
 from ui.importance import progress_text
 from ui.jobs import Cache, Job
+from ui.measuring import Live
 from ui.sidebar import REFRESH_SECONDS
-from ui.store import Live, Loading, evaluation_key, session_id, store
+from ui.store import Loading, evaluation_key, session_id, store
 
 LOSSES_SHOWN = 12
 KEPT_JOBS = 20  # finished ones of a session: what undo and redo lead back to is there at once

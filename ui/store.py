@@ -12,21 +12,20 @@ import json
 import os
 import threading
 import time
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from collections.abc import Iterator
+from dataclasses import dataclass
 from functools import lru_cache, partial
 from typing import TYPE_CHECKING, Any, Literal
 
 import streamlit as st
 
 from pruning.builtin import BUILT_IN
-from pruning.conversion import cache_folder
 from pruning.data import BUILT_IN_DATA, DataSpec
 from pruning.errors import ModelError, PruningError
 from pruning.importance import ImportanceMap
+from pruning.language import Later, later, mark
 from pruning.masks import Mask
 from pruning.models import ModelSpec, number_setting, threads_setting
-from pruning.results import Results
 from pruning.scopes import Scope
 from ui import allowed
 from ui.compare.pairs import Pairs
@@ -36,6 +35,7 @@ from ui.history.entries import of_evaluation
 from ui.history.recorder import Recorder, database_setting
 from ui.jobs import EXIT_SECONDS, Cache, Job, Worker
 from ui.maps import Maps, Scoring, calibration_data, modified
+from ui.measuring import Measurements
 from ui.plans import Plans
 from ui.recoveries import Recoveries
 from ui.replacing import Replacements, Variant
@@ -43,17 +43,13 @@ from ui.sweeps import Sweeps
 
 if TYPE_CHECKING:
     from pruning.cost import CostModel
-    from pruning.evaluation import Comparison, Evaluation
     from pruning.models import LoadedModel
-    from pruning.replay import Tapes
     from pruning.tasks import Examples
 
 DASHBOARD_THREADS = threads_setting() or max(1, (os.cpu_count() or 2) - 1)  # one is for the server
-KEPT_EVALUATIONS, KEPT_DATA, KEPT_MODELS, KEPT_FAILURES = 400, 32, 4, 50
+KEPT_DATA, KEPT_MODELS, KEPT_FAILURES = 32, 4, 50
 LIVE_ROWS = max(1, number_setting("HEADROOM_ROWS", 1500))  # of each part of somebody's own data
-RESULTS_MB = number_setting("HEADROOM_RESULTS_MB", 64)  # of the file that keeps them between runs; 0 keeps none
 HISTORY_RECORDS = number_setting("HEADROOM_HISTORY_RECORDS", 10_000)  # of one browser, without a name or a star
-TAPES_MB = number_setting("HEADROOM_CACHE_MB", 1024)  # for the states of the last mask; 0 keeps none
 
 
 @dataclass(eq=False)
@@ -62,10 +58,10 @@ class Loading:
 
     name: str
     state: Literal["loading", "ready", "failed"] = "loading"
-    step: str = "Waiting"
+    step: str | Later = mark("Waiting")
     started: float = 0.0
     model: LoadedModel | None = None
-    error: str = ""
+    error: Exception | Later | None = None  # whoever reads it has a language of their own
     cost: CostModel | None = None
 
     @property
@@ -78,15 +74,6 @@ class Loading:
         return BUILT_IN[self.name].task if self.name in BUILT_IN else None
 
 
-@dataclass(frozen=True)
-class Live:
-    """What the worker knows of a mask at one moment."""
-
-    before: Evaluation
-    after: Evaluation
-    comparison: Comparison
-
-
 class Store:
     """The process-wide store; get it with `store()`."""
 
@@ -94,18 +81,17 @@ class Store:
         self.evaluator, self.scorer, self.reader = Worker("evaluator"), Worker("scorer"), Worker("reader")
         self._models: dict[str, Loading] = {}  # the one that was asked for last is the last
         self._lock, self._load_lock = threading.Lock(), threading.Lock()
-        self._evaluations, self._examples = Cache(KEPT_EVALUATIONS), Cache(KEPT_DATA)
-        self.results = Results(cache_folder() / "results.sqlite", RESULTS_MB << 20)
-        self.tapes: Tapes | None = None  # made with the first evaluation, on its thread
+        self._examples, self.measurements = Cache(KEPT_DATA), Measurements(self._is_loaded)
+        measure = self.measurements.measure
         self.maps = Maps(self.scorer, self.evaluator, self.calibration)
         self.recorder = Recorder(database_setting(), HISTORY_RECORDS)
         self.sweeps = Sweeps(self.scorer, self.recorder)
         self.replacements = Replacements(self.calibration)
         self.plans = Plans(Worker("planner"), self.calibration)
-        self.recoveries = Recoveries(self.evaluator, self.examples, self.replacements, self._measure, self.recorder)
+        self.recoveries = Recoveries(self.evaluator, self.examples, self.replacements, measure, self.recorder)
         self.exports = Exports(self.replacements, self.recorder)
-        self.pairs = Pairs(self.evaluator, self.examples, self.replacements, self.recoveries, self._measure)
-        self.looks = Looks(self.evaluator, self.examples, self._measure)
+        self.pairs = Pairs(self.evaluator, self.examples, self.replacements, self.recoveries, measure)
+        self.looks = Looks(self.evaluator, self.examples, self.measurements)
 
     # Models ------------------------------------------------------------------------------------------------------
 
@@ -131,14 +117,14 @@ class Store:
                 allowed.check_model(loading.name)
                 set_threads(DASHBOARD_THREADS)
 
-                def on_step(step: str) -> None:
+                def on_step(step: str | Later) -> None:
                     loading.step = step
 
                 model = load_model(ModelSpec(loading.name), on_step)
                 if not model.anatomy.sites:
-                    raise ModelError(f"{loading.name} cannot be used: {model.anatomy.reason}")
+                    raise ModelError("{name} cannot be used: {reason}", name=loading.name, reason=model.anatomy.reason)
                 task_of(model).check(model)
-                on_step("Counting what each head costs")
+                on_step(mark("Counting what each head costs"))
                 try:
                     loading.cost = count_cost(model)
                 except PruningError:
@@ -147,9 +133,10 @@ class Store:
                     gc.freeze()  # the libraries stay for good: the collector need not walk through them again
                 loading.model, loading.state = model, "ready"
             except (PruningError, MemoryError, RuntimeError, ValueError, OSError, ImportError) as error:
-                loading.error, loading.state = str(error), "failed"
+                loading.error, loading.state = error, "failed"
             except BaseException as error:  # a bug: in the log, and not a page that waits for ever
-                loading.error, loading.state = f"{loading.name} cannot be used: {error!r}", "failed"
+                problem = later("{name} cannot be used: {reason}", name=loading.name, reason=repr(error))
+                loading.error, loading.state = problem, "failed"
                 raise
         self._forget_models()
 
@@ -217,10 +204,6 @@ class Store:
 
     # Evaluation --------------------------------------------------------------------------------------------------
 
-    def evaluation(self, model: LoadedModel, examples: Examples, variant: Variant) -> Evaluation | None:
-        """A finished evaluation, if there is one."""
-        return self._evaluations.get((model.fingerprint, examples.fingerprint, variant))
-
     def evaluate(self, session: str, model: LoadedModel, data: str, mask: Mask, method: str = "none") -> Job:
         """Queue the evaluation of a mask against the unpruned model; what is known already is not computed again.
 
@@ -229,93 +212,20 @@ class Store:
         """
 
         def work(job: Job) -> Iterator[None]:
-            from pruning.evaluation import compare
-
             compensation = self.replacements.make(job, model, data, mask, method)
-            job.report(0, 1, "Reading the evaluation rows")
+            job.report(0, 1, mark("Reading the evaluation rows"))
             examples = self.examples(model, data, "evaluation")
-            whole, pruned = Variant(), Variant.of(mask, compensation)
-            for found in self._measure(job, model, examples, list(dict.fromkeys([whole, pruned]))):
-                before, after = found[whole], found[pruned]
-                job.partial = Live(before, after, compare(before, after))
-                if not (before.complete and after.complete):  # what is complete need not wait for another turn
+            for live in self.measurements.against_whole(job, model, examples, Variant.of(mask, compensation)):
+                job.partial = live
+                if not live.complete:  # what is complete need not wait for another turn
                     yield
             job.result = job.partial
             self.recorder(partial(of_evaluation, session, model, data, mask, method, job.result))
 
         return self.evaluator.submit(Job((session, "evaluate"), evaluation_key(model, data, mask, method), work))
 
-    def _measure(
-        self, job: Job, model: LoadedModel, examples: Examples, variants: list[Variant]
-    ) -> Iterator[dict[Variant, Evaluation]]:
-        """Evaluate variants side by side on the same growing samples; what is known is taken from the cache.
-
-        Between two samples other sessions have their turn, so that all see a first estimate soon.
-        """
-        from pruning.evaluation import evaluate_in_steps
-        from pruning.replay import Tapes
-
-        self.tapes = Tapes(TAPES_MB << 20) if self.tapes is None else self.tapes
-        cached = {variant: self._known(model, examples, variant) for variant in variants}
-        known = {variant: found for variant, found in cached.items() if found is not None}
-        missing = [variant for variant in variants if variant not in known]
-        seen = dict.fromkeys(missing, 0)
-
-        def follow(variant: Variant) -> Callable[[int, int], None]:
-            what = "both models" if len(missing) > 1 else "the pruned model" if variant.mask else "the unpruned model"
-
-            def on_progress(done: int, total: int) -> None:
-                seen[variant] = done
-                job.report(sum(seen.values()), total * len(missing), f"Measuring {what}")
-
-            return on_progress
-
-        if not missing:
-            yield known
-        streams = [
-            evaluate_in_steps(
-                model, examples, one.mask, on_progress=follow(one), compensation=one.compensation, tapes=self.tapes
-            )
-            for one in missing
-        ]
-        for step in zip(*streams, strict=True):
-            found = dict(zip(missing, step, strict=True))
-            for variant, evaluation in found.items():
-                if evaluation.complete:
-                    self._note(model, examples, variant, evaluation)
-            yield known | found
-
-    def _known(self, model: LoadedModel, examples: Examples, variant: Variant) -> Evaluation | None:
-        """What was measured by this process, or by an earlier one."""
-        from pruning.tasks import task_of
-
-        found = self.evaluation(model, examples, variant)
-        if found is None and self._is_shared(model):
-            key, task = self._result_key(model, examples, variant), task_of(model)
-            found = self.results.get(key, model, examples, task, variant.mask)
-            if found is not None:
-                self._remember(model, examples, variant, found)
-        return found
-
-    def _note(self, model: LoadedModel, examples: Examples, variant: Variant, evaluation: Evaluation) -> None:
-        self._remember(model, examples, variant, evaluation)
-        if self._is_shared(model):
-            self.results.put(self._result_key(model, examples, variant), evaluation)
-
-    def _remember(self, model: LoadedModel, examples: Examples, variant: Variant, evaluation: Evaluation) -> None:
-        key = replace(variant, compensation=None)  # the weights are kept elsewhere, and not for so long
-        self._evaluations.put((model.fingerprint, examples.fingerprint, key), evaluation)
-
-    def _is_shared(self, model: LoadedModel) -> bool:
-        """Whether a model was loaded, and not made here: no other process will know one that was trained."""
+    def _is_loaded(self, model: LoadedModel) -> bool:
         return any(loading.model is model for loading in list(self._models.values()))
-
-    def _result_key(self, model: LoadedModel, examples: Examples, variant: Variant) -> str:
-        from pruning.evaluation import BATCH_SIZE
-        from pruning.results import result_key
-        from pruning.tasks import task_of
-
-        return result_key(model, examples, task_of(model), variant.mask, variant.made, BATCH_SIZE)
 
 
 def evaluation_key(model: LoadedModel, data: str, mask: Mask, method: str = "none") -> tuple[object, ...]:

@@ -7,13 +7,14 @@ from typing import Any
 
 import pytest
 
-import ui.store as store_module
 from pruning import LoadedModel, Mask, evaluate
 from pruning import evaluation as evaluation_module
 from pruning.tasks import Examples
 from tests.ui.conftest import Pages
+from ui import measuring
 from ui.jobs import Job
-from ui.store import Live, Store
+from ui.measuring import Live
+from ui.store import Store
 
 MASK = Mask.parse_heads("0:1,4:2")
 
@@ -35,15 +36,15 @@ def test_masks_in_a_row_are_what_they_are_alone(pages: Pages, demo: LoadedModel,
         alone = evaluate(demo, calibration, mask)
         assert found.after.outcome.losses == pytest.approx(alone.outcome.losses, abs=1e-5)
         assert found.after.metrics["accuracy"] == alone.metrics["accuracy"]
-    assert store.tapes is not None
-    assert 0 < store.tapes.size <= store.tapes.limit
+    assert store.measurements.tapes is not None
+    assert 0 < store.measurements.tapes.size <= store.measurements.tapes.limit
 
 
 def test_a_new_process_finds_what_an_earlier_one_measured(
     pages: Pages, demo: LoadedModel, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
-    monkeypatch.setattr(store_module, "RESULTS_MB", 4)
+    monkeypatch.setattr(measuring, "RESULTS_MB", 4)
     pages.arrived.set()
     first, _ = live_of(Store(), demo, MASK)
 

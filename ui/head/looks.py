@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from pruning.masks import HeadId, Mask
 from ui.jobs import Cache, Job, Worker
 from ui.maps import calibration_data, modified
-from ui.recoveries import Measure
+from ui.measuring import Measurements
 from ui.replacing import Variant
 
 if TYPE_CHECKING:
@@ -29,9 +29,9 @@ Divergences = tuple[tuple[float, ...], ...]  # [site][head], bits
 class Looks:
     """Findings by what they are of."""
 
-    def __init__(self, evaluator: Worker, examples: Callable[..., Examples], measure: Measure) -> None:
+    def __init__(self, evaluator: Worker, examples: Callable[..., Examples], measurements: Measurements) -> None:
         self.worker, self.evaluator = Worker("looker"), evaluator
-        self._examples, self._measure = examples, measure
+        self._examples, self._measurements = examples, measurements
         self._maps, self._rows, self._found = Cache(KEPT_MAPS), Cache(KEPT_ROWS), Cache(KEPT_FINDINGS)
 
     # Maps --------------------------------------------------------------------------------------------------------
@@ -117,16 +117,12 @@ class Looks:
         """Queue the evaluation of the model without one head against the whole model; the result is a `Live`."""
 
         def work(job: Job) -> Iterator[None]:
-            from pruning.evaluation import compare
-            from ui.store import Live
-
             job.report(0, 1, "Reading the evaluation rows")
             examples = self._examples(model, data, "evaluation")
-            whole, cut = Variant(), Variant.of(Mask(frozenset({head})), None)
-            for found in self._measure(job, model, examples, [whole, cut]):
-                before, after = found[whole], found[cut]
-                job.partial = Live(before, after, compare(before, after))
-                if not (before.complete and after.complete):
+            cut = Variant(Mask(frozenset({head})))
+            for live in self._measurements.against_whole(job, model, examples, cut):
+                job.partial = live
+                if not live.complete:
                     yield
             job.result = job.partial
 

@@ -17,7 +17,8 @@ from ui.head.words import importance_row, rank_sentence
 from ui.importance import in_scope, known_maps
 from ui.jobs import Job
 from ui.maps import Scoring
-from ui.store import Live, session_id, store
+from ui.measuring import Live
+from ui.store import session_id, store
 from ui.waiting import wait_for
 
 if TYPE_CHECKING:

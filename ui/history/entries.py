@@ -17,8 +17,8 @@ from ui.removed import counts
 if TYPE_CHECKING:
     from pruning.evaluation import Comparison, Evaluation
     from pruning.models import LoadedModel
+    from ui.measuring import Live
     from ui.recovery_values import Outcome, Rows, Trained
-    from ui.store import Live
     from ui.sweeps import Swept
 
 CHANGE = " change"  # after the name of a metric: its paired difference with the unpruned model

@@ -8,8 +8,9 @@ from pruning.builtin import BUILT_IN, BuiltIn
 from pruning.needs import Needs, check_needs, weights_on_disk
 from ui import allowed, state
 from ui.jobs import Job
+from ui.measuring import TAPES_MB
 from ui.sidebar import want_model
-from ui.store import LIVE_ROWS, TAPES_MB, session_id, store
+from ui.store import LIVE_ROWS, session_id, store
 from ui.theme import parameters, plain
 from ui.waiting import wait_for
 
