@@ -3,25 +3,40 @@
 import streamlit as st
 
 from pruning.importance import ImportanceMap, get_criterion
+from pruning.language import mark, tr
 from ui import charts, state
 from ui.importance import known_importance, loaded_model, part_names, scoring_state
 from ui.naming import finding
 from ui.page import Page, begin
 from ui.removed import shown_mask, summary
-from ui.theme import parameters, plain
+from ui.theme import as_sentence, parameters, plain
 
 DOORS = (
-    ("Explore", "pages/explore.py", "See which heads the task needs, under more than twenty published criteria."),
-    ("Prune", "pages/prune.py", "Take heads away with a click and watch accuracy answer on real examples."),
-    ("Trade-off", "pages/tradeoff.py", "See how accuracy falls as the model shrinks, and where it bends."),
+    (
+        mark("Explore"),
+        "pages/explore.py",
+        mark("See which heads the task needs, under more than twenty published criteria."),
+    ),
+    (
+        mark("Prune"),
+        "pages/prune.py",
+        mark("Take heads away with a click and watch accuracy answer on real examples."),
+    ),
+    (
+        mark("Trade-off"),
+        "pages/tradeoff.py",
+        mark("See how accuracy falls as the model shrinks, and where it bends."),
+    ),
 )
 
 
 def main() -> None:
     page = begin(
         "Home",
-        "Headroom finds the attention heads that a transformer can do without, takes them away while you watch the "
-        "task answer, and gives you the smaller model to keep.",
+        tr(
+            "Headroom finds the attention heads that a transformer can do without, takes them away while you watch "
+            "the task answer, and gives you the smaller model to keep."
+        ),
     )
     left, right = st.columns([3, 2], gap="large")
     with right:
@@ -31,8 +46,10 @@ def main() -> None:
     with left:
         picture(page)
     st.caption(
-        "Nothing leaves this computer, and nothing can break: every edit can be undone, and the address of the page "
-        "holds all that you see."
+        tr(
+            "Nothing leaves this computer, and nothing can break: every edit can be undone, and the address of the "
+            "page holds all that you see."
+        )
     )
 
 
@@ -41,14 +58,15 @@ def in_use() -> None:
     session, model = state.current(), loaded_model()
     size = f" · {parameters(model.anatomy.parameters)}" if model is not None else ""
     st.markdown(
-        f"**Model** {plain(state.model_label(session.model))}{size}  \n**Data** {plain(state.data_label(session.data))}"
+        f"**{tr('Model')}** {plain(state.model_label(session.model))}{size}  \n"
+        f"**{tr('Data')}** {plain(state.data_label(session.data))}"
     )
 
 
 def door(title: str, path: str, sentence: str) -> None:
     with st.container(border=True, gap="small"):
-        st.page_link(path, label=f"**{title}**", icon=":material/arrow_forward:")
-        st.markdown(sentence)
+        st.page_link(path, label=f"**{tr(title)}**", icon=":material/arrow_forward:")
+        st.markdown(tr(sentence))
 
 
 def picture(page: Page) -> None:
@@ -66,22 +84,23 @@ def picture(page: Page) -> None:
         mask=mask,
         site_names=names,
         title=finding(importance, names),
-        subtitle=f"Each cell is one of {heads:,} attention heads; {shade(importance)}",
-        unit=criterion.unit,
+        subtitle=tr("Each cell is one of {n:,} attention heads; {colour}", n=heads, colour=shade(importance)),
+        unit=tr(criterion.unit),
         signed=criterion.signed,
         reverse=criterion.direction == "low",
         theme=page.theme,
     )
-    alt = charts.describe_heatmap(importance.values, mask=mask, site_names=names, unit=criterion.unit)
+    alt = charts.describe_heatmap(importance.values, mask=mask, site_names=names, unit=tr(criterion.unit))
     st.plotly_chart(figure, theme=None, config=charts.CONFIG, alt=alt, key="home_heatmap")
     if mask:
-        st.caption(summary(mask, tuple(map(len, importance.values)), model.anatomy if model else None) + ".")
+        st.caption(as_sentence(summary(mask, tuple(map(len, importance.values)), model.anatomy if model else None)))
 
 
 def shade(importance: ImportanceMap) -> str:
     """What the colour says, in words."""
     criterion = get_criterion(importance.criterion)
-    return f"colour: {criterion.label.lower()}" + ("" if criterion.signed else ", stronger where it matters more")
+    stronger = mark("colour: {criterion}, stronger where it matters more")
+    return tr(mark("colour: {criterion}") if criterion.signed else stronger, criterion=tr(criterion.label).lower())
 
 
 main()

@@ -58,3 +58,14 @@ def named_line(error: BaseException, limit: int = 300) -> str:
     """The same after the type, since the libraries' messages may be as short as ``'weight'``."""
     name, line = type(error).__name__, first_line(error, limit)
     return line if line == name else f"{name}: {line}"[:limit]
+
+
+def message_of(error: BaseException) -> Later:
+    """What an error says, to be kept for long: an error itself keeps frames alive, and the models in them."""
+    if not isinstance(error, PruningError) or not error.args:
+        return Later("{error}", {"error": str(error)})
+    values = {
+        name: message_of(value) if isinstance(value, BaseException) else value for name, value in error.values.items()
+    }
+    text = error.args[0]
+    return text if isinstance(text, Later) else Later(text, values)

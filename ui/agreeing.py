@@ -12,6 +12,7 @@ from pruning.importance import ImportanceMap, get_criterion
 from pruning.importance import agreement as measures
 from pruning.importance.agreement import Agreement
 from pruning.importance.fusion import normalised_ranks
+from pruning.language import mark, tr
 from pruning.statistics import Estimate
 from ui import certainty, charts, multiples
 from ui import theme as look
@@ -22,8 +23,8 @@ from ui.page import Page
 from ui.store import session_id, store
 
 CONTROLS = ("random", "reversed")  # made to agree with nothing, so they are not news
-MEASURES = {"spearman": "Spearman", "kendall": "Kendall", "overlap": "Lowest in common"}
-MEASURES_HELP = (
+MEASURES = {"spearman": mark("Spearman"), "kendall": mark("Kendall"), "overlap": mark("Lowest in common")}
+MEASURES_HELP = mark(
     "Spearman and Kendall compare the whole order, from −1 (reversed) through 0 (unrelated) to 1 (the same). "
     "Lowest in common is the share of the k least important that both criteria name: what both would remove."
 )
@@ -33,7 +34,7 @@ WIDE = """<style>
   .headroom-sideways {{ display: block; }}
   .st-key-agreement_matrix {{ overflow-x: auto; }}
   .st-key-agreement_matrix > [data-testid=stElementContainer]:has(.stPlotlyChart) {{ min-width: {width}px; }}
-}}</style><p class="headroom-sideways" tabindex="0">Scroll sideways to see all criteria.</p>
+}}</style><p class="headroom-sideways" tabindex="0">{hint}</p>
 """  # on a telephone the numbers need more room than there is; the sentence lets the keyboard get to the frame
 POINTS = 1000
 Maps = dict[str, ImportanceMap]
@@ -42,11 +43,12 @@ Maps = dict[str, ImportanceMap]
 def agreement(page: Page, what: Scoring, maps: Maps) -> None:
     """Every two criteria as a matrix, and two of them in full."""
     if len(maps) < 2:
-        st.info(f"It takes two criteria to compare. Score more {what.scope} under Criteria side by side.")
+        text = mark("It takes two criteria to compare. Score more {units} under Criteria side by side.")
+        st.info(tr(text, units=tr(what.scope)))
         return
     units = len(next(iter(maps.values())).keep_values)
     if units < 2:
-        st.info(f"There is only one of these {what.scope}: no order to compare.")
+        st.info(tr("There is only one of these {units}: no order to compare.", units=tr(what.scope)))
         return
     measure, k = _measure(what, units)
     _resampling(tuple(maps.values()), k)
@@ -60,18 +62,18 @@ def agreement(page: Page, what: Scoring, maps: Maps) -> None:
 def _measure(what: Scoring, units: int) -> tuple[str, int]:
     with st.container(horizontal=True, vertical_alignment="bottom", gap="large"):
         measure = st.segmented_control(
-            "Measure of agreement",
+            tr("Measure of agreement"),
             list(MEASURES),
             default="spearman",
             required=True,
-            format_func=MEASURES.__getitem__,
-            help=MEASURES_HELP,
+            format_func=lambda name: tr(MEASURES[name]),
+            help=tr(MEASURES_HELP),
             key="agreement_measure",
             persist_state="session",
         )
         k = max(1, units // 4)
         if measure == "overlap" and units > 2:
-            label = f"Lowest {what.scope} (k)"
+            label = tr("Lowest {units} (k)", units=tr(what.scope))
             k = st.slider(label, 1, units - 1, k, key=f"agreement_k_{what.scope}_{units}", width=320)
     return measure or "spearman", k
 
@@ -91,7 +93,7 @@ def _resampling(maps: tuple[ImportanceMap, ...], k: int) -> None:
 def _resampling_state(job: Job) -> None:
     if not job.active:
         st.rerun()
-    st.caption(f"Intervals: {job.done} of {job.total or '…'} pairs")
+    st.caption(tr("Intervals: {done} of {total} pairs", done=job.done, total=job.total or "…"))
 
 
 def _matrix(page: Page, maps: Maps, measure: str, k: int) -> None:
@@ -102,15 +104,25 @@ def _matrix(page: Page, maps: Maps, measure: str, k: int) -> None:
     figure = multiples.agreement_matrix(
         values, names=names, hover=hover, lowest=0.0 if measure == "overlap" else -1.0, theme=page.theme,
         title=_matrix_title(list(maps), values),
-        subtitle=f"{_measured(measure, k)}, {len(every[0].keep_values):,} {every[0].scope}, {len(every)} criteria",
+        subtitle=tr(
+            "{measure}, {n:,} {units}, {count} criteria", measure=_measured(measure, k), n=len(every[0].keep_values),
+            units=tr(every[0].scope), count=len(every),
+        ),
     )  # fmt: skip
     with st.container(key="agreement_matrix"):
-        st.html(WIDE.format(width=180 + 26 * len(every)))
+        st.html(wide(180 + 26 * len(every)))
         st.plotly_chart(figure, theme=None, config=charts.CONFIG, key="agreement_chart", alt=_matrix_alt(maps, values))
 
 
+def wide(width: int) -> str:
+    """The rules, and what to do on a narrow screen."""
+    return WIDE.format(width=width, hint=tr("Scroll sideways to see all criteria."))
+
+
 def _measured(measure: str, k: int) -> str:
-    return f"Share of the {k} lowest in common" if measure == "overlap" else f"{MEASURES[measure]}'s correlation"
+    if measure == "overlap":
+        return tr("Share of the {k} lowest in common", k=k)
+    return tr("{name}'s correlation", name=tr(MEASURES[measure]))
 
 
 def _cell(a: ImportanceMap, b: ImportanceMap, value: float, measure: str, k: int) -> str:
@@ -120,25 +132,31 @@ def _cell(a: ImportanceMap, b: ImportanceMap, value: float, measure: str, k: int
     found = _found(a, b, k)
     text = look.measured(getattr(found, measure)) if found and found.resampled else look.number(value)
     lines = [f"{_label(a.criterion)} · {_label(b.criterion)}", text]
-    return "<br>".join([*lines, f"{len(a.keep_values):,} {a.scope}, {_rows(a, b)}"])
+    units = tr("{n:,} {units}, {rows}", n=len(a.keep_values), units=tr(a.scope), rows=_rows(a, b))
+    return "<br>".join([*lines, units])
 
 
 def _rows(a: ImportanceMap, b: ImportanceMap) -> str:
     """How many rows the two maps are from."""
     counts = sorted({one.samples for one in (a, b) if one.samples})
-    return f"n = {' and '.join(f'{count:,}' for count in counts)} rows" if counts else "no rows needed"
+    if not counts:
+        return tr("no rows needed")
+    return tr("n = {counts} rows", counts=tr(" and ").join(f"{count:,}" for count in counts))
 
 
 def _matrix_title(names: list[str], values: np.ndarray) -> str:
     ends = extremes(names, values)
     if ends is None:
-        return "Too few criteria to name the closest"
-    words = [f"{_label(a)} and {_label(b)} ({look.number(value, 2)})" for a, b, value in ends]
-    return words[0] if words[0] == words[1] else f"Closest: {words[0]}. Furthest apart: {words[1]}"
+        return tr("Too few criteria to name the closest")
+    text = mark("{a} and {b} ({value})")
+    words = [tr(text, a=_label(a), b=_label(b), value=look.number(value, 2)) for a, b, value in ends]
+    both = tr("Closest: {closest}. Furthest apart: {furthest}", closest=words[0], furthest=words[1])
+    return words[0] if words[0] == words[1] else both
 
 
 def _matrix_alt(maps: Maps, values: np.ndarray) -> str:
-    return f"Matrix of the agreement of {len(maps)} criteria. {_matrix_title(list(maps), values)}."
+    title = _matrix_title(list(maps), values)
+    return tr("Matrix of the agreement of {n} criteria. {title}.", n=len(maps), title=title)
 
 
 @lru_cache(maxsize=32)
@@ -176,18 +194,21 @@ def _pair(page: Page, what: Scoring, maps: Maps, k: int) -> None:
     first = names.index(what.criterion) if what.criterion in names else 0
     columns = st.columns(2)
     chosen = [
-        column.selectbox(label, names, place, format_func=_label, key=f"pair {label} {what.scope} {names[first]}")
-        for column, label, place in zip(columns, ("One criterion", "Another"), (first, int(first == 0)), strict=True)
+        column.selectbox(label, names, place, format_func=_label, key=f"pair {number} {what.scope} {names[first]}")
+        for number, (column, label, place) in enumerate(
+            zip(columns, (tr("One criterion"), tr("Another")), (first, int(first == 0)), strict=True)
+        )
     ]
     one, two = (maps[name] for name in chosen)
     found = _found(one, two, k) or measures.agree(one, two, k)
     shared = round(found.overlap.value * k)
     ranks = [(1 + (len(m.keep_values) - 1) * normalised_ranks(m.sign * m.flat())).tolist() for m in (one, two)]
-    title = f"{shared} of the {k} lowest {what.scope} in common"
+    title = tr("{n} of the {k} lowest {units} in common", n=shared, k=k, units=tr(what.scope))
     units = len(ranks[0])
     drawn = np.sort(np.random.default_rng(0).permutation(units)[:POINTS])  # thousands of points only slow the browser
     x, y, texts = ([values[i] for i in drawn] for values in (*ranks, _rank_texts(one, ranks)))
-    which = "One point each" if units <= POINTS else f"{POINTS:,} of {units:,}, drawn by lot"
+    some = tr("{n:,} of {total:,}, drawn by lot", n=POINTS, total=units)
+    which = tr("One point each") if units <= POINTS else some
     figure = multiples.rank_scatter(
         (x, y),
         names=(_label(chosen[0]), _label(chosen[1])),
@@ -195,10 +216,12 @@ def _pair(page: Page, what: Scoring, maps: Maps, k: int) -> None:
         k=k,
         count=units,
         title=title,
-        subtitle=f"{which}; in the corner is what both would remove",
+        subtitle=tr("{which}; in the corner is what both would remove", which=which),
         theme=page.theme,
     )
-    st.plotly_chart(figure, theme=None, config=charts.CONFIG, key="pair_chart", alt=f"Ranks compared: {title}.")
+    st.plotly_chart(
+        figure, theme=None, config=charts.CONFIG, key="pair_chart", alt=tr("Ranks compared: {title}.", title=title)
+    )
     _pair_numbers(found, k)
 
 
@@ -206,7 +229,12 @@ def _rank_texts(importance: ImportanceMap, ranks: list[list[float]]) -> list[str
     parts = part_names(importance)
     units = [(part, unit) for part, row in enumerate(importance.values) for unit in range(len(row))]
     return [
-        f"{certainty.unit_name(importance, unit, parts)}: rank {look.number(x)} and {look.number(y)}"
+        tr(
+            "{unit}: rank {x} and {y}",
+            unit=certainty.unit_name(importance, unit, parts),
+            x=look.number(x),
+            y=look.number(y),
+        )
         for unit, x, y in zip(units, *ranks, strict=True)
     ]
 
@@ -216,12 +244,12 @@ def _pair_numbers(found: Agreement, k: int) -> None:
         return look.measured(estimate) if found.resampled else look.number(estimate.value)
 
     lines = [
-        f"Spearman {show(found.spearman)}", f"Kendall {show(found.kendall)}",
-        f"Share of the {k} lowest in common {show(found.overlap)}",
+        f"{tr('Spearman')} {show(found.spearman)}", f"{tr('Kendall')} {show(found.kendall)}",
+        f"{tr('Share of the {k} lowest in common', k=k)} {show(found.overlap)}",
     ]  # fmt: skip
     st.markdown("  \n".join(lines))
     if not found.resampled:
-        st.caption("No intervals: neither map holds the scores of single rows. Score one again to have them.")
+        st.caption(tr("No intervals: neither map holds the scores of single rows. Score one again to have them."))
 
 
 def _found(a: ImportanceMap, b: ImportanceMap, k: int) -> Agreement | None:
@@ -229,4 +257,4 @@ def _found(a: ImportanceMap, b: ImportanceMap, k: int) -> Agreement | None:
 
 
 def _label(name: str) -> str:
-    return get_criterion(name).label
+    return tr(get_criterion(name).label)

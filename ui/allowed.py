@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 from pruning.builtin import BUILT_IN
 from pruning.data import BUILT_IN_DATA, READERS, is_source
 from pruning.errors import DataError, ModelError
+from pruning.language import Later, later, mark
 
 if TYPE_CHECKING:
     from pruning.data import Dataset
@@ -76,12 +77,12 @@ def check_model(name: str) -> None:
         return
     local = is_path(name)
     if local and not inside(name):
-        raise ModelError(f"this server does not open {name[:80]!r}: {models_allowed()}")
+        raise ModelError("this server does not open {name!r}: {allowed}", name=name[:80], allowed=models_allowed())
     if local and root() is not None:  # whoever names a folder opens what lies in it
         return
     known = str(Path(name).expanduser().resolve()) if local and patterns() else name
     if patterns() and not any(fnmatchcase(known, pattern) for pattern in patterns()):
-        raise ModelError(f"this server does not open {name[:80]!r}: {models_allowed()}")
+        raise ModelError("this server does not open {name!r}: {allowed}", name=name[:80], allowed=models_allowed())
 
 
 def check_data(name: str) -> None:
@@ -103,7 +104,7 @@ def check_data(name: str) -> None:
     elif not is_path(name):
         return
     if not inside(where):
-        raise DataError(f"this server does not open {name[:80]!r}: {data_allowed()}")
+        raise DataError("this server does not open {name!r}: {allowed}", name=name[:80], allowed=data_allowed())
 
 
 def check_images(data: Dataset, task: str) -> None:
@@ -120,22 +121,29 @@ def check_images(data: Dataset, task: str) -> None:
     folder = Path(data.spec.name).expanduser().parent
     for row, value in zip(data.rows, data.inputs, strict=True):
         if not value.startswith("data:image/") and not inside(folder / value):
-            raise DataError(f"row {row}: this server does not open {value[:80]!r}: {data_allowed()}")
+            text = mark("row {row}: this server does not open {name!r}: {allowed}")
+            raise DataError(text, row=row, name=value[:80], allowed=data_allowed())
 
 
 # In words --------------------------------------------------------------------------------------------------------
 
 
-def models_allowed() -> str:
+def models_allowed() -> Later:
     """What may be opened as a model, as the end of a sentence."""
-    listed = f"the built-in models and {', '.join(patterns())}" if patterns() else "the built-in models, any hub id"
+    listed = later(mark("the built-in models, any hub id"))
+    if patterns():
+        listed = later(mark("the built-in models and {patterns}"), patterns=", ".join(patterns()))
     if not has_paths():
-        return f"it opens {listed}, and no folders"
-    folder = f"folders below {root()}" if root() else "" if patterns() else "any folder"
-    return f"it opens {listed}" + (f", and {folder}" if folder else "")
+        return later(mark("it opens {models}, and no folders"), models=listed)
+    if root():
+        return later(mark("it opens {models}, and folders below {root}"), models=listed, root=root())
+    return later(mark("it opens {models}") if patterns() else mark("it opens {models}, and any folder"), models=listed)
 
 
-def data_allowed() -> str:
+def data_allowed() -> Later:
     """What may be opened as data, as the end of a sentence."""
-    where = f"files below {root()}" if root() else "any file" if has_paths() else "no files by their path"
-    return f"it opens the built-in data, uploads, hub datasets, and {where}"
+    if root():
+        return later("it opens the built-in data, uploads, hub datasets, and files below {root}", root=root())
+    if has_paths():
+        return later("it opens the built-in data, uploads, hub datasets, and any file")
+    return later("it opens the built-in data, uploads, hub datasets, and no files by their path")

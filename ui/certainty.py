@@ -11,6 +11,7 @@ import plotly.graph_objects as go
 
 from pruning.importance.agreement import Intervals, head_intervals, spearman, subset_rows
 from pruning.importance.base import ImportanceMap
+from pruning.language import mark, tr
 from pruning.scopes import UnitId
 from pruning.statistics import Estimate
 from ui import theme as look
@@ -20,7 +21,7 @@ from ui.theme import Theme
 SHOWN = 100  # units of the interval plot
 SIZES, SEEDS = (32, 64, 128, 256, 512), (0, 1, 2, 3, 4)
 ENOUGH = 0.95
-NOUNS = {"heads": "head", "neurons": "neuron", "layers": "layer"}
+NOUNS = {"heads": mark("head"), "neurons": mark("neuron"), "layers": mark("layer")}
 
 
 @lru_cache(maxsize=64)
@@ -45,13 +46,15 @@ def _keep_ends(importance: ImportanceMap, estimate: Estimate) -> tuple[float, fl
 
 def overlap_sentence(importance: ImportanceMap, intervals: Intervals, count: int) -> str:
     """What the intervals mean for the line between the lowest units and the others."""
-    units, total = importance.scope, len(importance.keep_values)
+    units, total = tr(importance.scope), len(importance.keep_values)
     if not 0 < count < total:
-        return f"Draw the line somewhere between the {units} above, and this says how sharp it is"
+        return tr("Draw the line somewhere between the {units} above, and this says how sharp it is", units=units)
     found = interchangeable(importance, intervals, count)
     if not found:
-        return f"None of the {count:,} lowest {units} could change places with a kept one: no intervals overlap"
-    return f"{found:,} of the {count:,} lowest {units} could change places with a kept one: their 95% intervals overlap"
+        text = mark("None of the {k:,} lowest {units} could change places with a kept one: no intervals overlap")
+        return tr(text, k=count, units=units)
+    text = mark("{n:,} of the {k:,} lowest {units} could change places with a kept one: their 95% intervals overlap")
+    return tr(text, n=found, k=count, units=units)
 
 
 def interval_plot(
@@ -88,7 +91,9 @@ def interval_plot(
         )  # fmt: skip
     if 0 < count < len(shown):
         figure.add_vline(x=count + 0.5, line={"color": colours.text, "width": 1.5, "dash": "dot"})
-    figure.update_xaxes(title_text="rank, least important first", range=[0, len(shown) + 1], fixedrange=True, nticks=8)
+    figure.update_xaxes(
+        title_text=tr("rank, least important first"), range=[0, len(shown) + 1], fixedrange=True, nticks=8
+    )
     figure.update_yaxes(title_text=unit, fixedrange=True, nticks=5)
     return figure
 
@@ -96,7 +101,9 @@ def interval_plot(
 def unit_name(importance: ImportanceMap, unit: UnitId, names: Sequence[str]) -> str:
     """``Layer 2, head 5``; a layer is its own name."""
     part, index = unit
-    return names[part] if importance.scope == "layers" else f"{names[part]}, {NOUNS[importance.scope]} {index}"
+    return (
+        names[part] if importance.scope == "layers" else f"{names[part]}{tr(', ')}{tr(NOUNS[importance.scope])} {index}"
+    )
 
 
 # Stability --------------------------------------------------------------------------------------------------------
@@ -149,14 +156,14 @@ def stability_plot(
     figure.add_scatter(
         x=(stability["size"].map(positions) + spread).tolist(), y=stability["spearman"].tolist(), mode="markers",
         marker={"color": colours.accent, "size": 7, "opacity": 0.75},
-        text=[f"{row.size_:,} rows, draw {row.seed + 1}: {row.spearman:.3f}"
+        text=[tr("{n:,} rows, draw {draw}: {value:.3f}", n=row.size_, draw=row.seed + 1, value=row.spearman)
               for row in stability.rename(columns={"size": "size_"}).itertuples()],
         hovertemplate="%{text}<extra></extra>",
     )  # fmt: skip
     figure.update_xaxes(
-        title_text="rows", tickmode="array", tickvals=list(positions.values()), fixedrange=True,
+        title_text=tr("rows"), tickmode="array", tickvals=list(positions.values()), fixedrange=True,
         ticktext=[f"{size:,}" for size in positions], range=[-0.4, len(positions) - 0.6],
     )  # fmt: skip
     low = min(0.9, float(stability["spearman"].min()) - 0.02)
-    figure.update_yaxes(title_text="Spearman's ρ with all rows", range=[low, 1.005], fixedrange=True, nticks=5)
+    figure.update_yaxes(title_text=tr("Spearman's ρ with all rows"), range=[low, 1.005], fixedrange=True, nticks=5)
     return figure

@@ -14,6 +14,7 @@ import numpy as np
 import pandas as pd  # here, not later: plotly would find it half imported by the thread that loads the model
 import plotly.graph_objects as go
 
+from pruning.language import tr
 from pruning.masks import Mask
 from pruning.statistics import Estimate
 from ui import theme as look
@@ -59,18 +60,20 @@ def histogram(
     pairs = [(v, (s, h) in mask.heads) for s, row in enumerate(values) for h, v in enumerate(row) if math.isfinite(v)]
     measured, removed = np.array([v for v, _ in pairs]), np.array([r for _, r in pairs], dtype=bool)
     drawn = threshold is not None and math.isfinite(threshold)
-    subtitle = " · ".join(filter(None, [subtitle, f"threshold {look.number(threshold)}" if drawn else ""]))
+    subtitle = " · ".join(
+        filter(None, [subtitle, tr("threshold {value}", value=look.number(threshold)) if drawn else ""])
+    )
     edges = np.histogram_bin_edges(measured, bins=int(min(40, max(10, 2 * math.sqrt(max(1, len(pairs)))))))
     figure = figure_with_heading(theme, title, subtitle, 180, barmode="stack", bargap=0.08, hovermode="x")
-    for name, chosen, colour in (("removed", removed, colours.pruned), ("kept", ~removed, colours.accent)):
+    for name, chosen, colour in ((tr("removed"), removed, colours.pruned), (tr("kept"), ~removed, colours.accent)):
         counts = np.histogram(measured[chosen], bins=edges)[0]
-        ranges = [f"{look.number(a)} to {look.number(b)}" for a, b in pairwise(edges)]
+        ranges = [tr("{low} to {high}", low=look.number(a), high=look.number(b)) for a, b in pairwise(edges)]
         figure.add_bar(
             x=((edges[:-1] + edges[1:]) / 2).tolist(), y=counts.tolist(), name=name, marker_color=colour,
             customdata=ranges, hovertemplate="%{y} " + name + ", %{customdata}<extra></extra>",
         )  # fmt: skip
     figure.update_xaxes(title_text=unit, fixedrange=True, nticks=6)
-    figure.update_yaxes(title_text="heads", fixedrange=True, rangemode="tozero", tickformat="d", nticks=5)
+    figure.update_yaxes(title_text=tr("heads"), fixedrange=True, rangemode="tozero", tickformat="d", nticks=5)
     if drawn:
         figure.add_vline(x=threshold, line={"color": colours.text, "width": 1.5, "dash": "dot"})
     return figure
@@ -110,7 +113,7 @@ def metrics_intervals(
         _interval(figure, row, name, estimate, colours)
     ends = [100 * end for _, d in differences for end in (d.value, d.low, d.high) if math.isfinite(end)]
     reach = 1.1 * max([abs(end) for end in ends if end] or [1.0])
-    figure.update_xaxes(title_text="points", range=[-reach, reach], fixedrange=True, nticks=5)
+    figure.update_xaxes(title_text=tr("points"), range=[-reach, reach], fixedrange=True, nticks=5)
     figure.update_yaxes(range=[len(differences) - 0.6, -0.75], visible=False, fixedrange=True)
     return figure
 

@@ -8,21 +8,22 @@ from collections.abc import Sequence
 import streamlit as st
 
 from pruning.evaluation import Flip
+from pruning.language import mark, tr
 from pruning.statistics import Estimate
 from ui import state
 from ui import theme as look
 from ui.measuring import Live
 
 NAMES = {
-    "accuracy": "Accuracy",
-    "f1": "F1",
-    "precision": "Precision",
-    "recall": "Recall",
-    "loss": "Loss",
-    "perplexity": "Perplexity",
-    "confidence": "Mean confidence",
-    "calibration_error": "Calibration error",
-}
+    "accuracy": mark("Accuracy"),
+    "f1": mark("F1"),
+    "precision": mark("Precision"),
+    "recall": mark("Recall"),
+    "loss": mark("Loss"),
+    "perplexity": mark("Perplexity"),
+    "confidence": mark("Mean confidence"),
+    "calibration_error": mark("Calibration error"),
+}  # translated where they are drawn
 LOWER_IS_BETTER = {"loss", "perplexity", "calibration_error"}
 PERCENT = {"accuracy", "f1", "precision", "recall"}
 FLIPS_SHOWN = 6
@@ -33,14 +34,14 @@ def draw_table(live: Live) -> None:
     before, after, comparison = live.before, live.after, live.comparison
     rows = []
     for name, estimate in before.metrics.items():
-        cells = [NAMES.get(name, name), value_html(name, estimate)]
+        cells = [tr(NAMES.get(name, name)), value_html(name, estimate)]
         if after is not before:
             cells += [value_html(name, after.metrics[name]), difference_html(name, comparison.differences.get(name))]
         rows.append(cells)
-    heads = [f"Unpruned, n = {before.samples:,}"]
+    heads = [tr("Unpruned, n = {n:,}", n=before.samples)]
     if after is not before:
-        heads += [f"Pruned, n = {after.samples:,}", "Paired difference (95% interval)"]
-    figures_table("All metrics", heads, rows)
+        heads += [tr("Pruned, n = {n:,}", n=after.samples), tr("Paired difference (95% interval)")]
+    figures_table(tr("All metrics"), heads, rows)
 
 
 def figures_table(name: str, heads: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
@@ -67,7 +68,7 @@ def value_html(name: str, estimate: Estimate) -> str:
 def difference_html(name: str, estimate: Estimate | None) -> str:
     """A paired difference, in grey as long as its interval holds zero."""
     if estimate is None:
-        return look.NOT_MEASURED
+        return tr(look.NOT_MEASURED)
     text = look.points(estimate) if name in PERCENT else look.difference(estimate)
     if estimate.low <= 0 <= estimate.high:
         return f"<span class='interval'>{text}</span>"
@@ -84,14 +85,22 @@ def draw_flips(live: Live) -> None:
     if not after.class_names or not state.current().mask:
         return
     if not comparison.flips:
-        st.markdown(f"**No prediction has flipped** among {comparison.samples:,} examples.")
+        st.markdown(tr("**No prediction has flipped** among {n:,} examples.", n=comparison.samples))
         return
     worse, better = comparison.count("worse"), comparison.count("better")
-    st.markdown(f"**{len(comparison.flips)} predictions flipped:** {worse} became wrong, {better} became right.")
-    st.caption(f"McNemar's exact test of equally many losses and gains: p = {look.number(comparison.p_value, 2)}.")
-    everything = len(comparison.flips) <= FLIPS_SHOWN or st.toggle(f"Show all {len(comparison.flips)}", key="all_flips")
+    flips = len(comparison.flips)
+    changes = tr("**{n} predictions flipped:** {worse} became wrong, {better} became right.", n=flips, worse=worse,
+                 better=better)  # fmt: skip
+    st.markdown(changes)
+    st.caption(mcnemar_words(comparison.p_value))
+    everything = flips <= FLIPS_SHOWN or st.toggle(tr("Show all {n}", n=flips), key="all_flips")
     for flip in comparison.flips if everything else _mixed(comparison.flips):
         draw_flip(flip)
+
+
+def mcnemar_words(p_value: float | None) -> str:
+    """The test of the flips, as a sentence."""
+    return tr("McNemar's exact test of equally many losses and gains: p = {p}.", p=look.number(p_value, 2))
 
 
 def _mixed(flips: tuple[Flip, ...]) -> list[Flip]:
@@ -106,17 +115,18 @@ def _example(text: str) -> str:
     if not text.startswith("data:image/"):
         return html.escape(text)
     style = "height:4rem;image-rendering:pixelated"
-    return f"<img src='{html.escape(text)}' style='{style}' alt='the image that was classified'>"
+    return f"<img src='{html.escape(text)}' style='{style}' alt='{tr('the image that was classified')}'>"
 
 
-def draw_flip(flip: Flip, names: tuple[str, str] = ("before", "after")) -> None:
-    """One example with what both models make of it."""
-    kind = {"worse": "became wrong", "better": "became right", "other": "still wrong"}[flip.kind]
+def draw_flip(flip: Flip, names: tuple[str, str] | None = None) -> None:
+    """One example with what both models make of it; ``names`` are those of the models, before and after by default."""
+    names = names or (tr("before"), tr("after"))
+    kind = {"worse": tr("became wrong"), "better": tr("became right"), "other": tr("still wrong")}[flip.kind]
     css = {"worse": "worse", "better": "better", "other": "interval"}[flip.kind]
     st.html(
         f"<div class='headroom-figures'><p style='margin:0'>{_example(flip.text)}</p>"
         f"<p class='interval' style='margin:0;white-space:normal'><span class='{css}'>{kind}</span>"
-        f" · label {html.escape(flip.label)}"
+        f" · {tr('label')} {html.escape(flip.label)}"
         f" · {names[0]}: {html.escape(flip.before)} {flip.confidence_before:.2f}"
         f" · {names[1]}: {html.escape(flip.after)} {flip.confidence_after:.2f}</p></div>"
     )

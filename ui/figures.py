@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from pruning.language import tr
 from ui import theme as look
 from ui.details import NAMES
 
@@ -32,7 +33,7 @@ def change_text(change: Comparison, name: str) -> str:
     """A paired difference with its interval; of a perplexity that of the loss, which is its logarithm."""
     if name == "accuracy":
         return look.points(change.differences["accuracy"])
-    return look.difference(change.differences["loss"], "in loss")
+    return look.difference(change.differences["loss"], tr("in loss"))
 
 
 def metric_card(where: Any, label: str, evaluation: Evaluation, change: Comparison | None = None) -> None:
@@ -52,13 +53,14 @@ def metric_card(where: Any, label: str, evaluation: Evaluation, change: Comparis
         label, value, delta=text[0].replace(look.MINUS, "-") if text else None,
         delta_color="off" if unclear else "inverse" if name == "perplexity" else "normal",
     )  # fmt: skip
-    unit = "" if name == "perplexity" else " points"
-    where.caption(
-        f"{NAMES[name]}, {interval.rstrip(')')}" + (f"  \nchange {text[2].rstrip(')')}{unit}" if text else "")
-    )
+    lines = [f"{tr(NAMES[name])}{tr(', ')}{interval.rstrip(')')}"]
+    if text:
+        change_words = tr("change {interval}") if name == "perplexity" else tr("change {interval} points")
+        lines.append(change_words.format(interval=text[2].rstrip(")")))
+    where.caption("  \n".join(lines))
 
 
 def no_figure(where: Any, label: str, why: str) -> None:
     """The same place where nothing is known."""
-    where.metric(label, look.NOT_MEASURED)
+    where.metric(label, tr(look.NOT_MEASURED))
     where.caption(look.plain(why))

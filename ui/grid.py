@@ -15,9 +15,10 @@ from pathlib import Path
 
 import streamlit as st
 
+from pruning.language import tr
 from pruning.masks import HeadId, Mask
 from ui import theme as look
-from ui.heatmap import ENGLISH, value_range
+from ui.heatmap import value_range
 from ui.theme import Words
 
 LEVELS = 33  # steps of the colour scale
@@ -73,7 +74,7 @@ def head_grid(
     reverse: bool = False,
     on_edit: Callable[[GridEdit], None] | None = None,
     ends: tuple[float, float] | None = None,
-    words: Words = ENGLISH,
+    words: Words | None = None,
 ) -> GridEdit | None:
     """Draw the editor.
 
@@ -113,7 +114,7 @@ def head_grid(
         "signed": signed,
         "label": label,
         "seen": st.session_state.get(seen, 0),
-        "words": {**asdict(words), "not_measured": look.NOT_MEASURED},
+        "words": {**asdict(words or look.words()), "not_measured": tr(look.NOT_MEASURED)},
     }
     _grid(key=key, data=data, on_edit_change=receive)
     return edit

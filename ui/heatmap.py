@@ -8,6 +8,7 @@ from typing import Literal
 
 import plotly.graph_objects as go
 
+from pruning.language import mark, tr
 from pruning.masks import HeadId, Mask
 from ui import theme as look
 from ui.figure import figure_with_heading
@@ -15,7 +16,7 @@ from ui.theme import Theme, Tokens, Words
 
 Values = Sequence[Sequence[float]]  # [site][head], ragged
 
-NOTHING, ENGLISH = Mask(), Words()  # defaults; both immutable
+NOTHING = Mask()  # a default; immutable
 CLICK_CURVE = 1  # index of the transparent trace that takes the clicks
 LARGEST_HEATMAP_PX = 760
 
@@ -35,7 +36,7 @@ def heatmap(
     threshold: float | None = None,
     drag: Literal["click", "box"] = "click",
     ends: tuple[float, float] | None = None,
-    words: Words = ENGLISH,
+    words: Words | None = None,
 ) -> go.Figure:
     """Importance of every head: one row per site (the first at the top), one column per head.
 
@@ -50,7 +51,7 @@ def heatmap(
         drag: In ``box`` mode a drag selects a rectangle, and single clicks are lost (a limit of Streamlit).
         ends: Ends of the colour scale, so that several heatmaps can share one; by default the data's.
     """
-    colours = look.tokens(theme)
+    colours, words = look.tokens(theme), words or look.words()
     rows, columns = len(values), max(map(len, values), default=0)
     row_px = _row_px(rows, columns)
     figure = figure_with_heading(theme, title, subtitle, rows * row_px, 92 if threshold is None else 106)
@@ -86,14 +87,18 @@ def describe_heatmap(
 ) -> str:
     """What the heatmap shows, in words, for people who cannot see it."""
     heads = {HeadId(s, h): v for s, row in enumerate(values) for h, v in enumerate(row) if math.isfinite(v)}
-    lead = f"{title.rstrip('.')}. " if title else ""
-    shape = f"Heatmap of {len(values)} rows and up to {max(map(len, values), default=0)} heads"
+    lead = tr("{title}. ", title=title.rstrip(".")) if title else ""
+    rows, columns = len(values), max(map(len, values), default=0)
     if not heads:
-        return f"{lead}{shape}; {unit} {look.NOT_MEASURED}."
+        text = mark("Heatmap of {rows} rows and up to {columns} heads; {unit} not measured.")
+        return lead + tr(text, rows=rows, columns=columns, unit=unit)
     low, high = min(heads, key=heads.__getitem__), max(heads, key=heads.__getitem__)
-    ends = [f"{site_names[h.site]}, head {h.head} ({look.number(heads[h])})" for h in (low, high)]
+    place = mark("{layer}, head {head} ({value})")
+    ends = [tr(place, layer=site_names[h.site], head=h.head, value=look.number(heads[h])) for h in (low, high)]
     removed = sum(head.site < len(values) and head.head < len(values[head.site]) for head in mask.heads)
-    return f"{lead}{shape}. {unit.capitalize()} is lowest at {ends[0]}, highest at {ends[1]}. {removed} heads removed."
+    shape = tr("Heatmap of {rows} rows and up to {columns} heads.", rows=rows, columns=columns)
+    text = mark("{unit} is lowest at {low}, highest at {high}. {n} heads removed.")
+    return f"{lead}{shape} {tr(text, unit=unit.capitalize(), low=ends[0], high=ends[1], n=removed)}"
 
 
 def clicked_heads(selection: object, heads_per_site: Sequence[int]) -> set[HeadId]:
@@ -192,7 +197,7 @@ def _bar_ticks(ends: tuple[float, float], threshold: float | None) -> dict[str, 
     ticks = {tick: look.number(tick, 2) for tick in (low, (low + high) / 2, high)}
     if threshold is not None and low <= threshold <= high:
         ticks = {tick: text for tick, text in ticks.items() if abs(tick - threshold) > 0.3 * (high - low)}
-        ticks[threshold] = f"▲<br>threshold {look.number(threshold)}"
+        ticks[threshold] = "▲<br>" + tr("threshold {value}", value=look.number(threshold))
     return {"tickmode": "array", "tickvals": list(ticks), "ticktext": list(ticks.values())}
 
 

@@ -9,6 +9,7 @@ import streamlit as st
 
 from pruning.importance import Criterion, ImportanceMap, criteria, get_criterion
 from pruning.importance.normalising import NORMALISATIONS, normalise
+from pruning.language import mark, tr
 from pruning.models import LoadedModel
 from pruning.scopes import SCOPES, Scope, get_scope, parts_of, sizes_of
 from ui import state
@@ -20,11 +21,13 @@ from ui.sidebar import REFRESH_SECONDS
 from ui.store import kept_maps, session_id, store
 from ui.theme import plain
 
-CRITERION_HELP = (
+CRITERION_HELP = mark(
     "How the importance of a head is measured. Each criterion says below what it means and where it comes from."
 )
-SCOPE_HELP = "What is ranked: attention heads, the neurons of the feed-forward blocks, or whole layers."
-LABELS_HELP = (
+SCOPE_HELP = mark("What is ranked: attention heads, the neurons of the feed-forward blocks, or whole layers.")
+SCOPE_LABELS = {"heads": mark("Heads"), "neurons": mark("Neurons"), "layers": mark("Layers")}
+UNITS = (mark("heads"), mark("neurons"), mark("layers"))  # a scope within a sentence: ``tr(scope)``
+LABELS_HELP = mark(
     "Take what the unpruned model answers for the right answer, so that data without labels will do. "
     "Criteria that never look at labels stay as they are."
 )
@@ -44,13 +47,13 @@ def criterion_picker(scope: Scope = "heads") -> None:
     shown, names = state.current().criterion, [n for n, c in criteria().items() if scope in c.scopes]
     key = mirror_key("criterion", (shown, scope))
     st.selectbox(
-        "Criterion",
+        tr("Criterion"),
         names,
         index=names.index(shown),
         key=key,
-        format_func=lambda name: get_criterion(name).label,
+        format_func=lambda name: tr(get_criterion(name).label),
         on_change=on_move("criterion", key, lambda name: _choose(name, scope)),
-        help=CRITERION_HELP,
+        help=tr(CRITERION_HELP),
     )
 
 
@@ -72,16 +75,16 @@ def view_options() -> None:
     key = mirror_key("scope", session.scope)
     with st.container(horizontal=True, vertical_alignment="bottom"):
         st.segmented_control(
-            "Scope",
+            tr("Scope"),
             scopes,
             default=session.scope,
             required=True,
             key=key,
-            format_func=str.capitalize,
+            format_func=lambda name: tr(SCOPE_LABELS[name]),
             on_change=on_move("scope", key, _choose_scope),
-            help=SCOPE_HELP,
+            help=tr(SCOPE_HELP),
         )
-        with st.popover("Options"):
+        with st.popover(tr("Options")):
             _normalisation_picker(session)
             _labels_switch(session)
 
@@ -103,25 +106,25 @@ def _normalisation_picker(session: state.Session) -> None:
     options = [n for n, one in NORMALISATIONS.items() if not (one.by_part and session.scope == "layers")]
     key = mirror_key("normalise", (session.normalise, session.scope))
     st.selectbox(
-        "Normalisation",
+        tr("Normalisation"),
         options,
         index=options.index(session.normalise),
         key=key,
-        format_func=lambda name: NORMALISATIONS[name].label,
+        format_func=lambda name: tr(NORMALISATIONS[name].label),
         on_change=on_move("normalise", key, _choose_normalisation),
-        help="\n\n".join(f"{NORMALISATIONS[name].label}: {NORMALISATIONS[name].about}" for name in options),
+        help="\n\n".join(f"{tr(NORMALISATIONS[name].label)}: {tr(NORMALISATIONS[name].about)}" for name in options),
     )
 
 
 def _labels_switch(session: state.Session) -> None:
     key = mirror_key("labels", session.labels)
     st.toggle(
-        "Use the model's own answers as labels",
+        tr("Use the model's own answers as labels"),
         session.labels == "predicted",
         key=key,
         disabled=not get_criterion(session.criterion).needs_labels,
         on_change=on_move("labels", key, _choose_labels),
-        help=LABELS_HELP,
+        help=tr(LABELS_HELP),
     )
 
 
@@ -166,8 +169,9 @@ def displayed(importance: ImportanceMap) -> ImportanceMap:
 
 
 def displayed_unit(importance: ImportanceMap) -> str:
-    unit, chosen = get_criterion(importance.criterion).unit, NORMALISATIONS[state.current().normalise]
-    return unit if chosen.name == "none" else f"{unit}, {chosen.label[0].lower()}{chosen.label[1:]}"
+    unit, chosen = tr(get_criterion(importance.criterion).unit), NORMALISATIONS[state.current().normalise]
+    label = tr(chosen.label)
+    return unit if chosen.name == "none" else tr("{unit}, {rescaled}", unit=unit, rescaled=label[0].lower() + label[1:])
 
 
 def displayed_signed(importance: ImportanceMap) -> bool:
@@ -180,8 +184,8 @@ def part_names(importance: ImportanceMap) -> list[str]:
     if importance.scope == "heads":
         model = loaded_model()
         return names_of(model.anatomy if model else None, len(importance.values))
-    noun = "Block" if importance.scope == "neurons" else "Layer"
-    return [f"{noun} {part}" for part in range(len(importance.values))]
+    name = mark("Block {n}") if importance.scope == "neurons" else mark("Layer {n}")
+    return [tr(name, n=part) for part in range(len(importance.values))]
 
 
 # Scoring ---------------------------------------------------------------------------------------------------------
@@ -193,20 +197,22 @@ def scoring_state(what: Scoring | None = None) -> None:
     what = what or Scoring(session.criterion)
     loading = store().request_model(session.model)
     if loading.state == "failed":
-        st.info("There is no model to score. Pick one in the sidebar.")
+        st.info(tr("There is no model to score. Pick one in the sidebar."))
         return
     if loading.model is None:
-        st.info(plain(f"{session.model} is loading. Its {what.scope} appear here as soon as they are found."))
+        text = mark("{model} is loading. Its {units} appear here as soon as they are found.")
+        st.info(plain(tr(text, model=session.model, units=tr(what.scope))))
         return
     criterion = get_criterion(what.criterion)
     wanted = (loading.model.fingerprint, session.data, what)
     if not criterion.quick and st.session_state.get("score_asked") != wanted:
-        st.info(f"{criterion.label} takes a while: {cost_here(loading.model, what)}.")
-        st.button("Score now", type="primary", on_click=_ask, args=(wanted,))
+        cost = cost_here(loading.model, what)
+        st.info(tr("{criterion} takes a while: {cost}.", criterion=tr(criterion.label), cost=cost))
+        st.button(tr("Score now"), type="primary", on_click=_ask, args=(wanted,))
         return
     if st.session_state.get("score_stopped") == wanted:
-        st.info("Scoring was stopped.")
-        st.button("Score again", on_click=_ask, args=(wanted,))
+        st.info(tr("Scoring was stopped."))
+        st.button(tr("Score again"), on_click=_ask, args=(wanted,))
         return
     job = store().maps.score(session_id(), loading.model, session.data, what)
     follow(job, "cancel_score", lambda: _stop(job, wanted))
@@ -215,7 +221,8 @@ def scoring_state(what: Scoring | None = None) -> None:
 def cost_here(model: LoadedModel, what: Scoring) -> str:
     """What a criterion costs, and how many units that is for in this model."""
     units = sum(sizes_of(model.anatomy, what.scope))
-    return f"{get_criterion(what.criterion).cost}; this model has {units:,} {what.scope}"
+    cost = tr(get_criterion(what.criterion).cost)
+    return tr("{cost}; this model has {n:,} {units}", cost=cost, n=units, units=tr(what.scope))
 
 
 def _ask(wanted: tuple) -> None:
@@ -236,16 +243,20 @@ def follow(job: Job, key: str, on_cancel: Any = None) -> None:
 
 def _progress(job: Job, seen: Any, key: str, on_cancel: Any) -> None:
     if job.state == "failed":
-        st.error(plain(f"{job.error}. Pick data that fits the model in the sidebar, or another criterion."))
+        text = mark("{error}. Pick data that fits the model in the sidebar, or another criterion.")
+        st.error(plain(tr(text, error=job.error)))
         return
     if not job.active or job.partial != seen:
         st.rerun()
     place = store().scorer.place(job)
-    text = (
-        f"Waiting: {place} before this" if place and not job.done else f"{job.step or 'Starting'} {progress_text(job)}"
-    )
+    text = tr("Waiting: {n} before this", n=place) if place and not job.done else step_text(job)
     st.progress(min(1.0, job.done / max(1, job.total)), text=text)
-    st.button("Cancel", key=key, on_click=on_cancel)
+    st.button(tr("Cancel"), key=key, on_click=on_cancel)
+
+
+def step_text(job: Job) -> str:
+    """What a job does now, and how far it is."""
+    return f"{tr(job.step) or tr('Starting')} {progress_text(job)}".rstrip()
 
 
 def progress_text(job: Job) -> str:
@@ -253,14 +264,17 @@ def progress_text(job: Job) -> str:
     if job.total <= 1:
         return ""
     left = job.seconds_left
-    about = f", about {max(1, round(left))} s left" if left is not None and left > 1.5 else ""
-    return f"{job.done:,} of {job.total:,}{about}" if job.partial is None else f"{job.done / job.total:.0%}{about}"
+    far = tr("{done:,} of {total:,}", done=job.done, total=job.total)
+    far = far if job.partial is None else f"{job.done / job.total:.0%}"
+    known = left is not None and left > 1.5
+    return tr("{far}, about {seconds} s left", far=far, seconds=max(1, round(left or 0))) if known else far
 
 
 def provenance(importance: ImportanceMap) -> str:
     """Where the figures come from, in one line."""
     kept = any(importance is one for one in kept_maps().values())
-    what = f"n = {importance.samples:,} calibration rows" if importance.samples else "no data needed"
-    labels = " with the model's own answers as labels" if importance.label_free else ""
-    when = f"measured on {importance.made}" + (" and kept with the built-in model" if kept else "")
-    return f"{what}{labels} · {when}"
+    rows = tr("n = {n:,} calibration rows", n=importance.samples)
+    own = tr("n = {n:,} calibration rows with the model's own answers as labels", n=importance.samples)
+    what = (own if importance.label_free else rows) if importance.samples else tr("no data needed")
+    when = mark("measured on {date} and kept with the built-in model") if kept else mark("measured on {date}")
+    return f"{what} · {tr(when, date=importance.made)}"

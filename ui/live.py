@@ -7,6 +7,7 @@ from typing import Literal
 
 import streamlit as st
 
+from pruning.language import mark, tr
 from pruning.masks import Mask
 from pruning.statistics import Estimate
 from ui import details, state
@@ -14,7 +15,7 @@ from ui import theme as look
 from ui.importance import progress_text
 from ui.jobs import Cache, Job
 from ui.measuring import Live
-from ui.sidebar import REFRESH_SECONDS
+from ui.sidebar import REFRESH_SECONDS, loading_step
 from ui.store import Loading, evaluation_key, session_id, store
 
 LOSSES_SHOWN = 12
@@ -87,17 +88,18 @@ def _panel(was_busy: bool) -> None:
     job, session = _job(), state.current()
     loading = store().request_model(session.model)
     if loading.state == "failed":
-        st.info("There is no model to measure. Pick one in the sidebar.")
+        st.info(tr("There is no model to measure. Pick one in the sidebar."))
         return
     if job is None:
-        st.info(look.plain(f"The model is loading: {loading.step[:1].lower()}{loading.step[1:]} …"))
+        st.info(look.plain(tr("The model is loading: {step} …", step=loading_step(loading.step))))
         _cost(loading, session.mask)
         return
     if was_busy and not job.active:
         st.rerun()
     if job.state == "failed":
-        other = "Choose another replacement, or pick" if session.replacement != "none" else "Pick"
-        st.error(look.plain(f"{job.error}. {other} data that fits the model in the sidebar."))
+        pick = tr("{error}. Pick data that fits the model in the sidebar.", error=job.error)
+        other = mark("{error}. Choose another replacement, or pick data that fits the model in the sidebar.")
+        st.error(look.plain(pick if session.replacement == "none" else tr(other, error=job.error)))
         return
     live: Live | None = job.result or job.partial
     _headline(live, session.mask)
@@ -112,8 +114,8 @@ def _headline(live: Live | None, mask: Mask) -> None:
     """Accuracy and loss (of a language model: perplexity), large; never those of another mask."""
     left, right = st.columns(2)
     if live is None:
-        left.metric("Accuracy", "measuring …")
-        right.metric("Loss", "measuring …")
+        left.metric(tr("Accuracy"), tr("measuring …"))
+        right.metric(tr("Loss"), tr("measuring …"))
         return
     shown = live.after
     accuracy = shown.metrics["accuracy"]
@@ -121,7 +123,7 @@ def _headline(live: Live | None, mask: Mask) -> None:
     loss = shown.metrics[cost]
     difference = live.comparison.differences["accuracy"] if mask else None
     left.metric(
-        "Accuracy",
+        tr("Accuracy"),
         look.percent(accuracy.value),
         # Streamlit finds arrow and colour by the minus of ASCII.
         delta=look.points(difference).partition(" (")[0].replace(look.MINUS, "-") if difference else None,
@@ -131,10 +133,9 @@ def _headline(live: Live | None, mask: Mask) -> None:
     if shown.complete:
         _remember_loss(mask, loss.value)
     losses = [value for _, value in st.session_state.get("losses", [])][-LOSSES_SHOWN:]
-    right.metric(details.NAMES[cost], look.number(loss.value), chart_data=losses if len(losses) > 1 else None)
-    right.caption(
-        look.measured(loss).partition("(")[2].rstrip(")") + (" · line: last edits" if len(losses) > 1 else "")
-    )
+    right.metric(tr(details.NAMES[cost]), look.number(loss.value), chart_data=losses if len(losses) > 1 else None)
+    line = tr(" · line: last edits") if len(losses) > 1 else ""
+    right.caption(look.measured(loss).partition("(")[2].rstrip(")") + line)
 
 
 def _delta_colour(difference: Estimate | None) -> Literal["off", "normal"]:
@@ -156,22 +157,27 @@ def _progress_line(job: Job, live: Live | None) -> None:
     """What is happening to these figures; the line keeps its place when the work is done."""
     if job.active:
         place = store().evaluator.place(job)
-        step = ": ".join(filter(None, [job.step or "Starting", progress_text(job)]))
-        text = f"Waiting: {place} before this" if place else step
+        step = ": ".join(filter(None, [tr(job.step) or tr("Starting"), progress_text(job)]))
+        text = tr("Waiting: {n} before this", n=place) if place else step
         with st.container(horizontal=True, vertical_alignment="bottom"):
             st.progress(min(1.0, job.done / max(1, job.total)), text=text)
-            st.button("Cancel", key="cancel_evaluation", on_click=_stop, args=(job,), wrap=False)
+            st.button(tr("Cancel"), key="cancel_evaluation", on_click=_stop, args=(job,), wrap=False)
         return
     shown = live.after if live else None
     if job.state == "cancelled":
-        seen = f"after {shown.samples:,} of {shown.total:,} examples" if shown else "before the first estimate"
+        stopped = tr("Stopped before the first estimate.")
+        if shown:
+            stopped = tr("Stopped after {done:,} of {total:,} examples.", done=shown.samples, total=shown.total)
         with st.container(horizontal=True, vertical_alignment="center"):
-            st.caption(f"Stopped {seen}.")
-            st.button("Measure again", on_click=lambda: st.session_state.pop("evaluation_stopped", None), wrap=False)
+            st.caption(stopped)
+            st.button(
+                tr("Measure again"), on_click=lambda: st.session_state.pop("evaluation_stopped", None), wrap=False
+            )
     elif shown:
-        st.caption(f"Measured on all {shown.total:,} examples of {look.plain(state.data_label(state.current().data))}.")
+        data = look.plain(state.data_label(state.current().data))
+        st.caption(tr("Measured on all {n:,} examples of {data}.", n=shown.total, data=data))
     if shown and (words := _replacement_words()):
-        st.caption(f"{words[:1].upper()}{words[1:]}.")
+        st.caption(look.as_sentence(words))
 
 
 def _replacement_words() -> str:
@@ -181,7 +187,7 @@ def _replacement_words() -> str:
     if model is None or session.replacement == "none":
         return ""
     found = store().replacements.known(model, session.data, session.mask, session.replacement)
-    return found.words if found is not None else ""
+    return tr(found.words) if found is not None else ""
 
 
 def _stop(job: Job) -> None:
@@ -192,18 +198,20 @@ def _stop(job: Job) -> None:
 def _cost(loading: Loading, mask: Mask) -> None:
     """What cutting would save, and that a mask saves nothing."""
     if loading.cost is None:
-        text = look.NOT_MEASURED if loading.model else "counted when the model is there"
-        st.markdown(f"**If really cut:** {text}.")
+        text = tr(look.NOT_MEASURED) if loading.model else tr("counted when the model is there")
+        st.markdown(tr("**If really cut:** {text}.", text=text))
         return
     total, after = loading.cost.total, loading.cost.after(mask)
-    example = f"{loading.cost.tokens} tokens" if loading.cost.tokens else "one image"
-    size, work = look.parameters(after.parameters), f"{look.macs(after.macs)} for {example}"
+    tokens, macs = loading.cost.tokens, look.macs(after.macs)
+    work = tr("{macs} for {n} tokens", macs=macs, n=tokens) if tokens else tr("{macs} for one image", macs=macs)
+    size = look.parameters(after.parameters)
     if not mask:
-        st.markdown(f"**Whole model:** {size}, {work}.")
+        st.markdown(tr("**Whole model:** {size}, {work}.", size=size, work=work))
         return
     shares = [_share(after.parameters, total.parameters), _share(after.macs, total.macs)]
-    st.markdown(f"**If really cut:** {size} ({shares[0]}), {work} ({shares[1]}).")
-    st.caption("A mask alone saves nothing: what is removed is still computed, and then left out.")
+    text = mark("**If really cut:** {size} ({less}), {work} ({less_work}).")
+    st.markdown(tr(text, size=size, less=shares[0], work=work, less_work=shares[1]))
+    st.caption(tr("A mask alone saves nothing: what is removed is still computed, and then left out."))
 
 
 def _share(after: int, total: int) -> str:

@@ -8,8 +8,9 @@ from itertools import combinations
 from typing import TYPE_CHECKING
 
 from pruning.data import BUILT_IN_DATA, is_source
-from pruning.errors import Cancelled, PruningError
+from pruning.errors import Cancelled, PruningError, message_of
 from pruning.importance import ImportanceMap, get_criterion
+from pruning.language import Later, later, mark
 from pruning.scopes import Scope
 from ui.jobs import Cache, Job, Worker
 
@@ -51,9 +52,9 @@ class Maps:
     def known(self, model: LoadedModel, data: str, what: Scoring) -> ImportanceMap | None:
         return self._maps.get(what.key(model, data))
 
-    def refusal(self, model: LoadedModel, data: str, what: Scoring) -> str:
-        """Why it could not be scored among others; empty where nothing is known against it."""
-        return self._refusals.get(what.key(model, data)) or ""
+    def refusal(self, model: LoadedModel, data: str, what: Scoring) -> Later | None:
+        """Why it could not be scored among others; None where nothing is known against it."""
+        return self._refusals.get(what.key(model, data))
 
     def score(self, session: str, model: LoadedModel, data: str, what: Scoring, kind: str = "score") -> Job:
         """Queue one scoring on the calibration rows; jobs of one ``kind`` and session replace each other."""
@@ -81,7 +82,7 @@ class Maps:
                     except Cancelled:
                         raise
                     except PruningError as error:
-                        self._refusals.put(what.key(model, data), str(error))
+                        self._refusals.put(what.key(model, data), message_of(error))
                 yield
             job.partial = len(wanted)
 
@@ -95,12 +96,14 @@ class Maps:
         from pruning.importance.scoring import score
 
         criterion = get_criterion(what.criterion)
-        step = "Scoring" if jobs == 1 else f"{criterion.label}, {before + 1} of {jobs}:"
+        label = later(criterion.label)
+        several = later("{criterion}, {n} of {total}:", criterion=label, n=before + 1, total=jobs)
+        step: str | Later = mark("Scoring") if jobs == 1 else several
 
         def report(done: int, total: int) -> None:
             job.report(before * total + done, jobs * total, step)
 
-        job.report(before, jobs, "Reading the calibration rows")
+        job.report(before, jobs, mark("Reading the calibration rows"))
         examples = self._examples(model, calibration_data(data)) if criterion.needs_data else None
         found = score(
             model, what.criterion, examples, progress=report, scope=what.scope, label_free=what.from_predictions
@@ -124,7 +127,7 @@ class Maps:
 
             pairs = list(combinations(maps, 2))
             for done, (a, b) in enumerate(pairs):
-                job.report(done, len(pairs), "Resampling the rows")
+                job.report(done, len(pairs), mark("Resampling the rows"))
                 if self.agreement(a, b, k) is None:
                     self._agreements.put((a, b, k), agree(a, b, k))
                     yield

@@ -9,6 +9,7 @@ from itertools import pairwise
 import numpy as np
 import plotly.graph_objects as go
 
+from pruning.language import mark, tr
 from pruning.scopes import Scope
 from pruning.statistics import Estimate
 from ui import theme as look
@@ -42,11 +43,12 @@ def small_map(
         low, high = value_range(values, signed)
         columns = max(map(len, values), default=0)
         cells = [[v if math.isfinite(v) else None for v in row] + [None] * (columns - len(row)) for row in values]
-        hover = f"%{{y}}, {'head %{x}' if scope == 'heads' else 'importance'}: %{{z:.3g}}<extra></extra>"
+        what = tr("head") + " %{x}" if scope == "heads" else tr("importance")
+        hover = f"%{{y}}, {what}: %{{z:.3g}}<extra></extra>"
         figure.add_heatmap(
             z=cells, zmin=low, zmax=high, reversescale=reverse, showscale=False, xgap=1, ygap=1, hovertemplate=hover,
             colorscale=list(look.diverging(theme) if signed else look.sequential(theme)), hoverongaps=False,
-            y=[f"Layer {row}" for row in range(len(values))],
+            y=[tr("Layer {n}", n=row) for row in range(len(values))],
         )  # fmt: skip
     figure.update_xaxes(visible=False, fixedrange=True)
     figure.update_yaxes(visible=False, fixedrange=True, autorange="reversed")
@@ -75,7 +77,8 @@ def neuron_strips(
     figure = figure_with_heading(theme, title, subtitle, height)
     heat, beyond = _strips(values, theme, BINS, names)
     figure.add_trace(heat)
-    axis = f"{unit} (the last bin holds {beyond:,} more extreme neurons)" if beyond else unit
+    text = mark("{unit} (the last bin holds {n:,} more extreme neurons)")
+    axis = tr(text, unit=unit, n=beyond) if beyond else unit
     figure.update_xaxes(title_text=axis, fixedrange=True, nticks=6)
     figure.update_yaxes(fixedrange=True, autorange="reversed", showgrid=False)
     return figure
@@ -86,7 +89,7 @@ def _strips(values: Values, theme: Theme, bins: int, names: Sequence[str] = ()) 
 
     A few neurons are often many times more important than all others, so the axis ends at the 99th percentile.
     """
-    names = names or [f"Block {row}" for row in range(len(values))]
+    names = names or [tr("Block {n}", n=row) for row in range(len(values))]
     flat = np.array([v for row in values for v in row if math.isfinite(v)] or [0.0])
     low, high = float(flat.min()), float(np.quantile(flat, 0.99))
     edges = np.linspace(low, high if high > low else low + 1.0, bins + 1)
@@ -94,9 +97,15 @@ def _strips(values: Values, theme: Theme, bins: int, names: Sequence[str] = ()) 
         np.histogram(np.clip(np.asarray(row, float), edges[0], edges[-1]), edges)[0] / max(1, len(row))
         for row in values
     ]
-    ends = [f"{look.number(a)} to {look.number(b)}" for a, b in pairwise(edges)]
-    hover = [[f"{name}: {look.percent(s)} at {end}" for s, end in zip(row, ends, strict=True)]
-             for name, row in zip(names, shares, strict=True)]  # fmt: skip
+    ends = [tr("{low} to {high}", low=look.number(a), high=look.number(b)) for a, b in pairwise(edges)]
+
+    def about(name: str, share: float, end: str) -> str:
+        return tr("{block}: {share} at {range}", block=name, share=look.percent(share), range=end)
+
+    hover = [
+        [about(name, share, end) for share, end in zip(row, ends, strict=True)]
+        for name, row in zip(names, shares, strict=True)
+    ]
     heat = go.Heatmap(
         z=[np.sqrt(row).tolist() for row in shares], x=((edges[:-1] + edges[1:]) / 2).tolist(), y=list(names),
         text=hover, hovertemplate="%{text}<extra></extra>", colorscale=list(look.sequential(theme)), showscale=False,
@@ -241,6 +250,6 @@ def rank_scatter(
                 "color": [colours.pruned if one else colours.accent for one in both]},
     )  # fmt: skip
     ends = [0, count + 1]
-    figure.update_xaxes(title_text=f"rank: {names[0]}", range=ends, fixedrange=True, nticks=6)
-    figure.update_yaxes(title_text=f"rank: {names[1]}", range=ends, fixedrange=True, nticks=6)
+    figure.update_xaxes(title_text=tr("rank: {criterion}", criterion=names[0]), range=ends, fixedrange=True, nticks=6)
+    figure.update_yaxes(title_text=tr("rank: {criterion}", criterion=names[1]), range=ends, fixedrange=True, nticks=6)
     return figure

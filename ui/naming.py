@@ -7,8 +7,18 @@ from collections.abc import Sequence
 
 from pruning.anatomy import Anatomy
 from pruning.importance import ImportanceMap, get_criterion
+from pruning.language import mark, tr
 from pruning.masks import HeadId
 from pruning.statistics import Z95
+
+KINDS = (
+    mark("Encoder self"),
+    mark("Encoder cross"),
+    mark("Decoder self"),
+    mark("Decoder cross"),
+    mark("Vision self"),
+    mark("Vision cross"),
+)  # of sites
 
 
 def site_names(kinds: Sequence[str]) -> list[str]:
@@ -18,11 +28,11 @@ def site_names(kinds: Sequence[str]) -> list[str]:
     (['Layer 0', 'Layer 1'], ['Encoder self 0', 'Decoder cross 0'])
     """
     if len(set(kinds)) <= 1:
-        return [f"Layer {i}" for i in range(len(kinds))]
+        return [tr("Layer {n}", n=i) for i in range(len(kinds))]
     seen: dict[str, int] = {}
     names = []
     for kind in kinds:
-        names.append(f"{kind.capitalize()} {seen.get(kind, 0)}")
+        names.append(f"{tr(kind.capitalize())} {seen.get(kind, 0)}")
         seen[kind] = seen.get(kind, 0) + 1
     return names
 
@@ -33,7 +43,7 @@ def names_of(anatomy: Anatomy | None, count: int) -> list[str]:
 
 
 def head_name(head: HeadId, names: Sequence[str]) -> str:
-    return f"{names[head.site]}, head {head.head}"
+    return tr("{layer}, head {head}", layer=names[head.site], head=head.head)
 
 
 def finding(importance: ImportanceMap, names: Sequence[str]) -> str:
@@ -43,16 +53,19 @@ def finding(importance: ImportanceMap, names: Sequence[str]) -> str:
     """
     criterion = get_criterion(importance.criterion)
     if criterion.name == "random":
-        return "Heads in an order drawn by lot"
+        return tr("Heads in an order drawn by lot")
     sums = [math.fsum(row) for row in importance.values]
     total = math.fsum(sums)
     if criterion.needs_gradients and criterion.direction == "high" and total > 0:
         top = max(range(len(sums)), key=sums.__getitem__)
-        return f"{names[top]} carries {sums[top] / total:.0%} of the total importance"
+        share = sums[top] / total
+        return tr("{layer} carries {share:.0%} of the total importance", layer=names[top], share=share)
     best, worst = (HeadId(*importance.ranked()[place]) for place in (-1, 0))
     if criterion.signed:
-        return f"{head_name(best, names)} matters most; without any one of {harmful(importance)} heads the loss falls"
-    return f"Most important: {head_name(best, names)}; least: {head_name(worst, names)}"
+        text = mark("{head} matters most; without any one of {n} heads the loss falls")
+        return tr(text, head=head_name(best, names), n=harmful(importance))
+    most, least = head_name(best, names), head_name(worst, names)
+    return tr("Most important: {most}; least: {least}", most=most, least=least)
 
 
 def harmful(importance: ImportanceMap) -> int:

@@ -8,11 +8,12 @@ from typing import TYPE_CHECKING
 
 import streamlit as st
 
+from pruning.language import tr
 from ui import state
 from ui.browser import know_browser
 from ui.removed import mask_words, misfit
 from ui.router import pages, theme
-from ui.sidebar import sidebar
+from ui.sidebar import loading_step, sidebar
 from ui.store import store
 from ui.theme import Theme, plain
 
@@ -58,16 +59,18 @@ def fitting_model(purpose: str, then: str = "") -> LoadedModel | None:
     session = state.current()
     loading = store().request_model(session.model)
     if loading.state == "failed":
-        st.info(f"There is no model {purpose}. Pick one in the sidebar.")
+        st.info(tr("There is no model {purpose}. Pick one in the sidebar.", purpose=purpose))
     elif loading.model is None:
         removed = mask_words(session.mask)
-        then = then or (f"The mask ({removed} removed) is waiting for it." if removed else "")
+        then = then or (tr("The mask ({removed} removed) is waiting for it.", removed=removed) if removed else "")
         with st.container(height=420, border=False):
-            step = f"{loading.step[:1].lower()}{loading.step[1:]}"
-            st.info(plain(f"{session.model} is loading: {step} … {then}".rstrip()))
+            loads = tr("{model} is loading: {step} …", model=session.model, step=loading_step(loading.step))
+            st.info(plain(f"{loads} {then}".rstrip()))
     elif problem := misfit(session.mask, loading.model.anatomy.heads_per_site, loading.model.anatomy):
         state.update(history=state.History())
-        st.session_state["notice"] = f"The mask does not fit this model: {problem}. All heads are kept now."
+        st.session_state["notice"] = tr(
+            "The mask does not fit this model: {problem}. All heads are kept now.", problem=problem
+        )
         st.rerun()
     return loading.model
 

@@ -7,16 +7,23 @@ from dataclasses import replace
 
 from pruning.anatomy import Anatomy
 from pruning.errors import MaskError
+from pruning.language import listing, mark, tr, trn
 from pruning.masks import HeadId, Mask
-from pruning.scopes import SCOPES, sizes_of
+from pruning.scopes import SCOPES, Scope, sizes_of
 from pruning.search.budget import left
+
+OF_ALL = {
+    "heads": mark("{n:,} of {total:,} heads"),
+    "neurons": mark("{n:,} of {total:,} neurons"),
+    "layers": mark("{n:,} of {total:,} layers"),
+}
 
 
 def misfit(mask: Mask, heads_per_site: Sequence[int], anatomy: Anatomy | None) -> str:
     """Why a mask does not fit the model, as far as that is known; empty where it does."""
     wrong = [h for h in sorted(mask.heads) if h.site >= len(heads_per_site) or h.head >= heads_per_site[h.site]]
     if wrong:
-        return f"the model has no head {wrong[0]}"
+        return tr("the model has no head {head}", head=wrong[0])
     try:
         if anatomy is not None:
             mask.check(anatomy)
@@ -31,13 +38,13 @@ def summary(mask: Mask, heads_per_site: Sequence[int], anatomy: Anatomy | None) 
     What is inside a removed layer counts. Without an anatomy nothing is known of that, nor of how much there is.
     """
     if anatomy is None:
-        parts = [f"{len(mask.heads):,} of {sum(heads_per_site):,} heads"]
-        rest = {"neurons": len(mask.neurons), "layers": len(mask.layers)}
-        return "Removed " + ", ".join([*parts, *(f"{count:,} {name}" for name, count in rest.items() if count)])
+        parts = [tr("{n:,} of {total:,} heads", n=len(mask.heads), total=sum(heads_per_site))]
+        rest = mask_words(replace(mask, heads=frozenset()))
+        return tr("Removed {parts}", parts=listing(filter(None, [*parts, rest])))
     stay, wholes = left(anatomy, mask), counts(anatomy)
     gone = {scope: wholes[scope] - stay[scope] for scope in SCOPES}
-    parts = [f"{gone[s]:,} of {wholes[s]:,} {s}" for s in SCOPES if gone[s] or s == "heads"]
-    return "Removed " + ", ".join(parts)
+    parts = [tr(OF_ALL[s], n=gone[s], total=wholes[s]) for s in SCOPES if gone[s] or s == "heads"]
+    return tr("Removed {parts}", parts=listing(parts))
 
 
 def mask_words(mask: Mask) -> str:
@@ -46,8 +53,19 @@ def mask_words(mask: Mask) -> str:
     >>> mask_words(Mask.parse_heads("0:1,0:2"))
     '2 heads'
     """
-    parts = [(len(mask.heads), "head"), (len(mask.neurons), "neuron"), (len(mask.layers), "layer")]
-    return ", ".join(f"{count:,} {name}{'' if count == 1 else 's'}" for count, name in parts if count)
+    return listing(count_words(len(getattr(mask, scope)), scope) for scope in SCOPES if getattr(mask, scope))
+
+
+def count_words(count: int, scope: Scope) -> str:
+    """
+    >>> count_words(1, "heads"), count_words(1200, "neurons")
+    ('1 head', '1,200 neurons')
+    """
+    if scope == "heads":
+        return trn("{n:,} head", "{n:,} heads", count)
+    if scope == "neurons":
+        return trn("{n:,} neuron", "{n:,} neurons", count)
+    return trn("{n:,} layer", "{n:,} layers", count)
 
 
 def counts(anatomy: Anatomy) -> dict[str, int]:

@@ -10,21 +10,21 @@ import streamlit as st
 from pruning.builtin import ASSETS, BUILT_IN
 from pruning.data import BUILT_IN_DATA
 from pruning.errors import PruningError
-from pruning.language import LANGUAGES, language, tr
+from pruning.language import LANGUAGES, Later, language, later, mark, tr
 from ui import state
 from ui.controls import mirror_key, on_move
 from ui.jobs import Job
 from ui.sources.draft import menu_label, own_sources
 from ui.store import Loading, modified, session_id, store
-from ui.theme import plain
+from ui.theme import as_sentence, plain
 
 REFRESH_SECONDS = 0.5
 FALLBACK = state.Session.model  # where another model cannot be had
-MODEL_HELP = (
+MODEL_HELP = mark(
     "Pick a built-in model, or type the id of a classifier or language model on the Hugging Face hub "
     "(owner/name), or the path of a folder on this computer. Only safetensors are read, and no code of the model runs."
 )
-DATA_HELP = (
+DATA_HELP = mark(
     "Pick a built-in set, or type the path of a CSV, TSV, JSONL, JSON or Parquet file with a text and a label column, "
     "or the id of a hub dataset. A split column (calibration, evaluation) keeps choosing and measuring apart."
 )
@@ -49,14 +49,14 @@ def _model_picker() -> None:
     known = list(dict.fromkeys([*BUILT_IN, session.model, *st.session_state.get("models_used", []), name]))
     key = mirror_key("model", name)
     st.selectbox(
-        "Model",
+        tr("Model"),
         known,
         index=known.index(name),
         key=key,
         format_func=state.model_label,
         accept_new_options=True,
         on_change=on_move("model", key, want_model),
-        help=MODEL_HELP,
+        help=tr(MODEL_HELP),
     )
     waiting = store().request_model(name).state == "loading"
     st.fragment(_model_state, run_every=REFRESH_SECONDS if waiting else None)(waiting)
@@ -79,29 +79,32 @@ def _model_state(waiting: bool) -> None:
     name = st.session_state.get("model_wanted", session.model)
     loading = store().request_model(name)
     if loading.state == "loading":
-        st.caption(plain(f"Loading: {loading.step} …"))
+        st.caption(plain(tr("Loading: {step} …", step=tr(loading.step))))
         st.progress(_share_of(loading), text=None)
         return
     if name != session.model or (loading.state == "failed" and name != FALLBACK):
         _settle(loading, session)
     if loading.state == "failed":  # the one that everything begins with: there is no other to go back to
-        st.session_state.setdefault("model_problem", _problem(loading))
+        st.session_state.setdefault("model_problem", loading.error)
     if waiting:
         st.rerun()
     problem = st.session_state.get("model_problem")
     if problem:
-        st.error(plain(problem))
-        st.button("Dismiss", key="dismiss_model", on_click=lambda: st.session_state.pop("model_problem", None))
+        st.error(plain(as_sentence(problem)))
+        st.button(tr("Dismiss"), key="dismiss_model", on_click=lambda: st.session_state.pop("model_problem", None))
     ready = store().request_model(state.current().model)
     if ready.model is not None:
         anatomy = ready.model.anatomy
-        st.caption(f"Ready · {anatomy.total_heads:,} heads in {len(anatomy.sites)} attention layers")
+        heads, layers = anatomy.total_heads, len(anatomy.sites)
+        st.caption(tr("Ready · {heads:,} heads in {layers} attention layers", heads=heads, layers=layers))
 
 
 def _share_of(loading: Loading) -> float:
     """How far loading is, by the steps that it goes through."""
     steps = ("Waiting", "Starting", "Looking", "Checking", "Loading", "Finding", "Counting")
-    place = next((i for i, word in enumerate(steps) if loading.step.startswith(word)), 2)
+    place = next(
+        (i for i, word in enumerate(steps) if str(getattr(loading.step, "text", loading.step)).startswith(word)), 2
+    )
     return place / len(steps)
 
 
@@ -113,7 +116,7 @@ def _settle(loading: Loading, session: state.Session) -> None:
         used.append(loading.name)
         state.update(model=loading.name, data=_data_for(loading.name, loading.task))
     else:
-        st.session_state["model_problem"] = _problem(loading)
+        st.session_state["model_problem"] = loading.error
         if loading.name == session.model != FALLBACK:
             state.update(model=FALLBACK, data=_data_for(FALLBACK, BUILT_IN[FALLBACK].task))
     st.rerun()
@@ -125,8 +128,10 @@ def _data_for(model: str, task: str | None) -> str:
     return data if state.fits(data, task) else state.default_data(model)
 
 
-def _problem(loading: Loading) -> str:
-    return f"{loading.error[:1].upper()}{loading.error[1:]}."
+def loading_step(step: str | Later) -> str:
+    """A step within a sentence."""
+    text = tr(step)
+    return f"{text[:1].lower()}{text[1:]}"
 
 
 # Data ------------------------------------------------------------------------------------------------------------
@@ -141,18 +146,20 @@ def _data_picker() -> None:
     known = list(dict.fromkeys([*built_in, *own, session.data, wanted or session.data]))
     key = mirror_key("data", wanted or session.data)
     st.selectbox(
-        "Data",
+        tr("Data"),
         known,
         index=known.index(wanted or session.data),
         key=key,
         format_func=menu_label,
         accept_new_options=True,
         on_change=on_move("data", key, _want_data),
-        help=DATA_HELP,
+        help=tr(DATA_HELP),
     )
     st.fragment(_data_state, run_every=REFRESH_SECONDS if wanted else None)(bool(wanted))
     if st.session_state.get("url_page") not in (None, "Data and model"):
-        st.page_link("pages/data.py", label="Bring your own", help="A table or a model of your own, looked at first.")
+        st.page_link(
+            "pages/data.py", label=tr("Bring your own"), help=tr("A table or a model of your own, looked at first.")
+        )
 
 
 def _want_data(choice: Any) -> str:
@@ -168,39 +175,38 @@ def _data_state(waiting: bool) -> None:
     wanted, session = st.session_state.get("data_wanted"), state.current()
     loading = store().request_model(session.model)
     if wanted and loading.model is None and loading.state == "loading":
-        st.caption("Reading the data when the model is there …")
+        st.caption(tr("Reading the data when the model is there …"))
         return
     if wanted and loading.model is None:
         st.session_state.pop("data_wanted", None)
-        st.session_state["data_problem"] = "There is no model to read this data for."
+        st.session_state["data_problem"] = later("there is no model to read this data for")
     if wanted and loading.model is not None:
         model = loading.model
 
         def work(job: Job) -> int:
-            job.report(0, 1, "Reading")
+            job.report(0, 1, mark("Reading"))
             return len(store().examples(model, wanted, "evaluation"))
 
         about = ("data", model.fingerprint, wanted, modified(wanted))  # a file that was mended is tried again
         job = store().scorer.submit(Job((session_id(), "data"), about, work))
         if job.active:
-            st.caption("Reading the data …")
+            st.caption(tr("Reading the data …"))
             return
         st.session_state.pop("data_wanted", None)
         if job.state == "done":
             state.update(data=wanted)
         elif job.error is not None:
-            st.session_state["data_problem"] = _sentence(job.error)
+            st.session_state["data_problem"] = _reason(job.error)
         st.rerun()
     if waiting:
         st.rerun()
     if problem := st.session_state.get("data_problem"):
-        st.error(plain(problem))
-        st.button("Dismiss", key="dismiss_data", on_click=lambda: st.session_state.pop("data_problem", None))
+        st.error(plain(as_sentence(problem)))
+        st.button(tr("Dismiss"), key="dismiss_data", on_click=lambda: st.session_state.pop("data_problem", None))
 
 
-def _sentence(error: Exception) -> str:
-    text = str(error) if isinstance(error, PruningError) else f"{type(error).__name__}: {error}"
-    return f"{text[:1].upper()}{text[1:]}."
+def _reason(error: Exception) -> object:
+    return error if isinstance(error, PruningError) else f"{type(error).__name__}: {error}"
 
 
 # Language --------------------------------------------------------------------------------------------------------
@@ -233,5 +239,6 @@ def _choose_language(name: Any) -> str:
 def _link() -> None:
     parameters = urlencode(state.link())
     base = (st.context.url or "").partition("?")[0]
-    with st.popover("Copy link", help="A link to this page with this model, data, criterion and mask."):
+    about = tr("A link to this page with this model, data, criterion and mask.")
+    with st.popover(tr("Copy link"), help=about):
         st.code(f"{base}?{parameters}" if parameters else base or "/", language=None, wrap_lines=True)

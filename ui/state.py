@@ -6,7 +6,7 @@ Everything is kept under keys that belong to no widget, so that it survives a ch
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -18,7 +18,7 @@ from pruning.data import BUILT_IN_DATA, is_source
 from pruning.errors import MaskError, PruningError
 from pruning.importance import criteria, get_criterion
 from pruning.importance.normalising import NORMALISATIONS, get_normalisation
-from pruning.language import LANGUAGES
+from pruning.language import LANGUAGES, tr
 from pruning.masks import Mask
 from pruning.plan import COMPENSATIONS
 from pruning.scopes import SCOPES, get_scope
@@ -27,7 +27,8 @@ from pruning.sources import find_source
 HISTORY_LIMIT = 200
 LONGEST_CODE = 8000  # letters of a mask that a link can carry everywhere
 CHOICES = {"scope": SCOPES, "normalise": tuple(NORMALISATIONS), "labels": ("given", "predicted")}
-ON_PAGE = {"Compare": ("a", "b"), "Head": ("head",)}  # what the link of one page says and that of no other
+# What the link of one page says and that of no other.
+ON_PAGE = {"Compare": ("a", "b"), "Head": ("head",), "Learn": ("lesson", "group")}
 ECHO_SECONDS = 10.0  # after so long, a URL that is not ours is no late echo any more
 
 
@@ -64,6 +65,8 @@ class Session:
     a: str = "whole"  # the two sides of Compare, as its link says them
     b: str = "now"
     head: str = "0.0"  # the one that Head shows, by layer and head
+    lesson: str = ""  # the one that Learn shows; empty for all of them
+    group: str = ""  # the code of the class that its answers count for
     language: str = ""  # as the switch or a link has it; empty for the browser's
 
     @property
@@ -176,18 +179,18 @@ def _adopt_url(first: bool, page: str = "") -> None:
     changes: dict[str, Any] = {name: here.get(name) or getattr(fresh, name) for name in ("model", "criterion")}
     changes["data"] = here.get("data") or default_data(changes["model"])
     if changes["criterion"] not in criteria():
-        problems.append(f"there is no criterion {changes['criterion'][:40]!r}")
+        problems.append(tr("there is no criterion {name!r}", name=changes["criterion"][:40]))
         changes["criterion"] = session.criterion
     changes |= _view_of(here, changes["criterion"], problems)
     pages = ON_PAGE if first else [page]
     changes |= {name: here.get(name) or getattr(fresh, name) for one in pages for name in ON_PAGE.get(one, ())}
     changes["language"] = here.get("lang") or fresh.language
     if changes["language"] not in ("", *LANGUAGES):
-        problems.append(f"lang is {' or '.join(LANGUAGES)}, not {changes['language'][:40]!r}")
+        problems.append(_wrong("lang", LANGUAGES, changes["language"]))
         changes["language"] = fresh.language
     changes["compensation"] = here.get("keep") or fresh.compensation
     if changes["compensation"] not in COMPENSATIONS:
-        problems.append(f"keep is {' or '.join(COMPENSATIONS)}, not {changes['compensation'][:40]!r}")
+        problems.append(_wrong("keep", COMPENSATIONS, changes["compensation"]))
         changes["compensation"] = fresh.compensation
     try:
         mask = Mask.from_code(here.get("mask", ""))
@@ -197,7 +200,12 @@ def _adopt_url(first: bool, page: str = "") -> None:
     st.session_state["session"] = replace(session, **changes)
     st.session_state.pop("notice", None)
     if problems:
-        st.session_state["notice"] = "The link does not fit: " + "; ".join(problems) + "."
+        st.session_state["notice"] = tr("The link does not fit: {problems}.", problems="; ".join(problems))
+
+
+def _wrong(name: str, allowed: Iterable[str], value: str) -> str:
+    """What a link says that it cannot."""
+    return tr("{name} is {allowed}, not {value!r}", name=name, allowed=tr(" or ").join(allowed), value=value[:40])
 
 
 def _view_of(here: Mapping[str, str], criterion: str, problems: list[str]) -> dict[str, Any]:
@@ -205,10 +213,10 @@ def _view_of(here: Mapping[str, str], criterion: str, problems: list[str]) -> di
     found = {name: here.get(name) or getattr(Session, name) for name in CHOICES}
     for name, value in found.items():
         if value not in CHOICES[name]:
-            problems.append(f"{name} is {' or '.join(CHOICES[name])}, not {value[:40]!r}")
+            problems.append(_wrong(name, CHOICES[name], value))
             found[name] = getattr(Session, name)
-    if found["scope"] not in get_criterion(criterion).scopes:
-        problems.append(f"{criterion} is not defined for {found['scope']}")
+    if (scope := found["scope"]) not in get_criterion(criterion).scopes:
+        problems.append(tr("{criterion} is not defined for {scope}", criterion=criterion, scope=tr(scope)))
         found["scope"] = Session.scope
     try:
         get_normalisation(found["normalise"], get_scope(found["scope"]))
@@ -228,14 +236,15 @@ def data_label(data: str) -> str:
     if is_source(data):
         with suppress(PruningError):
             return find_source(data).name
-    return BUILT_IN_DATA[data].label if data in BUILT_IN_DATA else data
+    return tr(BUILT_IN_DATA[data].label) if data in BUILT_IN_DATA else data
 
 
 def model_label(model: str) -> str:
     """How the picker calls a model; one that would have to be installed first says so."""
     if model not in BUILT_IN:
         return model
-    return BUILT_IN[model].label + ("" if BUILT_IN[model].present else " (not installed)")
+    label = tr(BUILT_IN[model].label)
+    return label if BUILT_IN[model].present else tr("{model} (not installed)", model=label)
 
 
 def default_data(model: str) -> str:

@@ -21,7 +21,7 @@ import streamlit as st
 
 from pruning.builtin import BUILT_IN
 from pruning.data import BUILT_IN_DATA, DataSpec
-from pruning.errors import ModelError, PruningError
+from pruning.errors import ModelError, PruningError, message_of
 from pruning.importance import ImportanceMap
 from pruning.language import Later, later, mark
 from pruning.masks import Mask
@@ -34,6 +34,7 @@ from ui.head.looks import Looks
 from ui.history.entries import of_evaluation
 from ui.history.recorder import Recorder, database_setting
 from ui.jobs import EXIT_SECONDS, Cache, Job, Worker
+from ui.learn.learner import Learner
 from ui.maps import Maps, Scoring, calibration_data, modified
 from ui.measuring import Measurements
 from ui.plans import Plans
@@ -51,6 +52,8 @@ KEPT_DATA, KEPT_MODELS, KEPT_FAILURES = 32, 4, 50
 LIVE_ROWS = max(1, number_setting("HEADROOM_ROWS", 1500))  # of each part of somebody's own data
 HISTORY_RECORDS = number_setting("HEADROOM_HISTORY_RECORDS", 10_000)  # of one browser, without a name or a star
 
+WAITING = mark("Waiting")
+
 
 @dataclass(eq=False)
 class Loading:
@@ -58,10 +61,10 @@ class Loading:
 
     name: str
     state: Literal["loading", "ready", "failed"] = "loading"
-    step: str | Later = mark("Waiting")
+    step: str | Later = WAITING
     started: float = 0.0
     model: LoadedModel | None = None
-    error: Exception | Later | None = None  # whoever reads it has a language of their own
+    error: Later | None = None  # whoever reads it has a language of their own
     cost: CostModel | None = None
 
     @property
@@ -92,6 +95,7 @@ class Store:
         self.exports = Exports(self.replacements, self.recorder)
         self.pairs = Pairs(self.evaluator, self.examples, self.replacements, self.recoveries, measure)
         self.looks = Looks(self.evaluator, self.examples, self.measurements)
+        self.learner = Learner(self.examples, self.recorder)
 
     # Models ------------------------------------------------------------------------------------------------------
 
@@ -133,7 +137,7 @@ class Store:
                     gc.freeze()  # the libraries stay for good: the collector need not walk through them again
                 loading.model, loading.state = model, "ready"
             except (PruningError, MemoryError, RuntimeError, ValueError, OSError, ImportError) as error:
-                loading.error, loading.state = error, "failed"
+                loading.error, loading.state = message_of(error), "failed"
             except BaseException as error:  # a bug: in the log, and not a page that waits for ever
                 problem = later("{name} cannot be used: {reason}", name=loading.name, reason=repr(error))
                 loading.error, loading.state = problem, "failed"

@@ -8,13 +8,14 @@ from functools import lru_cache
 from itertools import pairwise
 from typing import Literal
 
+from pruning.language import mark, tr
 from pruning.statistics import Estimate
 
 Theme = Literal["light", "dark"]
 
 FONT_FAMILY = '"Source Sans", "Source Sans Pro", "Noto Sans SC", system-ui, sans-serif'
 TITLE_PX, BODY_PX, CAPTION_PX = 16, 14, 12
-NOT_MEASURED = "not measured"
+NOT_MEASURED = mark("not measured")
 MINUS = "\N{MINUS SIGN}"
 
 
@@ -51,7 +52,7 @@ _DIVERGING: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
 
 @dataclass(frozen=True)
 class Words:
-    """The words that charts and the grid editor put on single heads; another language passes its own."""
+    """The words that charts and the grid editor put on single heads; `words` gives those of the reader's language."""
 
     head: str = "head"
     value: str = "importance"
@@ -65,8 +66,30 @@ class Words:
         >>> Words().about("Layer 2", 5, "0.0123", True)
         'Layer 2, head 5 · importance 0.0123 · removed'
         """
-        parts = [f"{site}, {self.head} {head}", f"{self.value} {value or NOT_MEASURED}"]
+        parts = [f"{site}, {self.head} {head}", f"{self.value} {value or tr(NOT_MEASURED)}"]
         return separator.join([*parts, self.removed] if removed else parts)
+
+
+def words() -> Words:
+    """In the language of now."""
+    return Words(
+        tr("head"),
+        tr("importance"),
+        tr("removed"),
+        tr("no such head"),
+        tr("all heads"),
+        tr("Click or Space: remove or restore. Drag: a block. Shift + arrows: carry the state on."),
+    )
+
+
+def as_sentence(message: object) -> str:
+    """An error or a reason as a sentence of its own.
+
+    >>> as_sentence("the file is empty")
+    'The file is empty.'
+    """
+    text = str(message)
+    return tr("{text}.", text=f"{text[:1].upper()}{text[1:]}")
 
 
 def tokens(theme: Theme) -> Tokens:
@@ -193,7 +216,7 @@ def number(value: float | None, digits: int = 3) -> str:
     '1.23e−5'
     """
     if value is None or not math.isfinite(value):
-        return NOT_MEASURED
+        return tr(NOT_MEASURED)
     if value == 0:
         return "0"
     mantissa, exponent_text = f"{value:.{digits - 1}e}".split("e")
@@ -210,7 +233,7 @@ def percent(fraction: float | None) -> str:
     >>> percent(0.875)
     '87.5%'
     """
-    return NOT_MEASURED if fraction is None or not math.isfinite(fraction) else f"{_fixed(100 * fraction)}%"
+    return tr(NOT_MEASURED) if fraction is None or not math.isfinite(fraction) else f"{_fixed(100 * fraction)}%"
 
 
 def proportion(estimate: Estimate | None, count: int | None = None) -> str:
@@ -220,9 +243,9 @@ def proportion(estimate: Estimate | None, count: int | None = None) -> str:
     '87.5% (85.7 to 89.1, n = 1,500)'
     """
     if estimate is None or not math.isfinite(estimate.value):
-        return NOT_MEASURED
+        return tr(NOT_MEASURED)
     low_high = _interval(_fixed(100 * estimate.low), _fixed(100 * estimate.high), estimate)
-    sample = "" if count is None else f", n = {count:,}"
+    sample = "" if count is None else tr(", n = {count:,}", count=count)
     return f"{percent(estimate.value)} ({low_high}{sample})"
 
 
@@ -233,9 +256,9 @@ def points(estimate: Estimate | None) -> str:
     '−0.8 points (−1.7 to 0.1)'
     """
     if estimate is None or not math.isfinite(estimate.value):
-        return NOT_MEASURED
+        return tr(NOT_MEASURED)
     low_high = _interval(_fixed(100 * estimate.low), _fixed(100 * estimate.high), estimate)
-    return f"{_signed(_fixed(100 * estimate.value))} points ({low_high})"
+    return tr("{value} points", value=_signed(_fixed(100 * estimate.value))) + f" ({low_high})"
 
 
 def measured(estimate: Estimate | None, unit: str = "", count: int | None = None) -> str:
@@ -245,9 +268,9 @@ def measured(estimate: Estimate | None, unit: str = "", count: int | None = None
     '0.299 (0.281 to 0.316, n = 1,500)'
     """
     if estimate is None or not math.isfinite(estimate.value):
-        return NOT_MEASURED
+        return tr(NOT_MEASURED)
     low_high = _interval(number(estimate.low), number(estimate.high), estimate)
-    sample = "" if count is None else f", n = {count:,}"
+    sample = "" if count is None else tr(", n = {count:,}", count=count)
     return f"{number(estimate.value)}{unit and ' ' + unit} ({low_high}{sample})"
 
 
@@ -266,7 +289,7 @@ def parameters(count: int | None) -> str:
     >>> parameters(20_941_312), parameters(1_300_000_000), parameters(912)
     ('20.9 M parameters', '1.30 G parameters', '912 parameters')
     """
-    return NOT_MEASURED if count is None else f"{_scaled(count)} parameters"
+    return tr(NOT_MEASURED) if count is None else tr("{count} parameters", count=_scaled(count))
 
 
 def macs(count: int | None) -> str:
@@ -274,7 +297,7 @@ def macs(count: int | None) -> str:
     >>> macs(1_520_000_000), macs(380_000_000)
     ('1.52 GMACs', '380 MMACs')
     """
-    return NOT_MEASURED if count is None else f"{_scaled(count)}MACs" if count >= 999.5 else f"{count} MACs"
+    return tr(NOT_MEASURED) if count is None else f"{_scaled(count)}MACs" if count >= 999.5 else f"{count} MACs"
 
 
 def milliseconds(value: float | None) -> str:
@@ -282,7 +305,7 @@ def milliseconds(value: float | None) -> str:
     >>> milliseconds(12.4), milliseconds(None)
     ('12.4 ms', 'not measured')
     """
-    return NOT_MEASURED if value is None else f"{number(value)} ms"
+    return tr(NOT_MEASURED) if value is None else f"{number(value)} ms"
 
 
 def _scaled(count: float) -> str:
@@ -305,7 +328,7 @@ def _signed(text: str) -> str:
 
 def _interval(low: str, high: str, estimate: Estimate) -> str:
     bounded = math.isfinite(estimate.low) and math.isfinite(estimate.high)
-    return f"{low} to {high}" if bounded else "interval not measured"
+    return tr("{low} to {high}", low=low, high=high) if bounded else tr("interval not measured")
 
 
 def _true_minus(text: str) -> str:

@@ -8,6 +8,7 @@ from typing import Any
 import streamlit as st
 
 from pruning.anatomy import Anatomy
+from pruning.language import mark, tr
 from pruning.masks import HeadId, Mask
 from pruning.plan import COMPENSATIONS
 from ui import state
@@ -16,8 +17,8 @@ from ui.controls import mirror_key, on_move
 from ui.files import save_menu
 from ui.removed import summary
 
-REPLACEMENTS = {"none": "Zero", "mean": "Mean", "reconstruct": "Reconstructed"}
-REPLACEMENT_HELP = (
+REPLACEMENTS = {"none": mark("Zero"), "mean": mark("Mean"), "reconstruct": mark("Reconstructed")}
+REPLACEMENT_HELP = mark(
     "What stands in for the output of what is removed. Zero: nothing, as in plain cutting. Mean: its mean output over "
     "the calibration rows, folded into the biases. Reconstructed: the projections that lose an input are fitted again, "
     "by least squares on the calibration rows. Nothing is trained, and all three are exact: the preview gives what the "
@@ -33,27 +34,31 @@ def toolbar(heads_per_site: tuple[int, ...], anatomy: Anatomy | None = None) -> 
         st.markdown(f"**{summary(session.mask, heads_per_site, anatomy)}**", width="content")
         _replacement_choice(session.compensation)
     with st.container(horizontal=True, gap="small"):
-        st.button("Undo", on_click=state.undo, disabled=not history.past, shortcut="Ctrl+Z", icon=":material/undo:")
+        st.button(tr("Undo"), on_click=state.undo, disabled=not history.past, shortcut="Ctrl+Z", icon=":material/undo:")
         st.button(
-            "Redo", on_click=state.redo, disabled=not history.future, shortcut="Ctrl+Shift+Z", icon=":material/redo:"
+            tr("Redo"),
+            on_click=state.redo,
+            disabled=not history.future,
+            shortcut="Ctrl+Shift+Z",
+            icon=":material/redo:",
         )
         st.button(
-            "Invert",
+            tr("Invert"),
             on_click=lambda: state.edit_mask(inverted(state.current().mask, heads_per_site)),
-            help="Keep what is removed and remove what is kept.",
+            help=tr("Keep what is removed and remove what is kept."),
         )
         st.button(
-            "Reset",
+            tr("Reset"),
             on_click=lambda: state.edit_mask(Mask()),
             disabled=not session.mask,
             shortcut="Ctrl+Alt+Z",
-            help="Put everything back. Undo brings the mask back.",
+            help=tr("Put everything back. Undo brings the mask back."),
         )
         scenario_menu()
         save_menu()
     with st.container():
         if not state.fits_a_link(session.mask):
-            st.caption("This mask is too long for a link: take it with you as a file, under Save as.")
+            st.caption(tr("This mask is too long for a link: take it with you as a file, under Save as."))
 
 
 def _replacement_choice(shown: str) -> None:
@@ -64,13 +69,13 @@ def _replacement_choice(shown: str) -> None:
         return method
 
     st.segmented_control(
-        "Replacement",
+        tr("Replacement"),
         COMPENSATIONS,
         default=shown,
         key=key,
         required=True,
-        format_func=lambda method: REPLACEMENTS.get(method, method),
-        help=REPLACEMENT_HELP,
+        format_func=lambda method: tr(REPLACEMENTS[method]),
+        help=tr(REPLACEMENT_HELP),
         on_change=on_move("replacement", key, choose),
     )
 

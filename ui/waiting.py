@@ -7,8 +7,9 @@ from typing import Any
 
 import streamlit as st
 
+from pruning.language import mark, tr
 from ui import state
-from ui.importance import progress_text
+from ui.importance import step_text
 from ui.jobs import Job, Worker
 from ui.sidebar import REFRESH_SECONDS
 from ui.theme import plain
@@ -29,7 +30,8 @@ def wait_for(
         st.fragment(_follow, run_every=REFRESH_SECONDS)(job, worker)
         return
     if job is not None and mine and job.state == "failed":
-        st.error(plain(f"That has failed: {job.error}. Change what is asked for, or pick other data or another model."))
+        text = mark("That has failed: {error}. Change what is asked for, or pick other data or another model.")
+        st.error(plain(tr(text, error=job.error)))
     st.button(label, type="primary" if primary else "secondary", on_click=ask, key=f"ask {label}")
 
 
@@ -38,8 +40,8 @@ def _follow(job: Job, worker: Worker) -> None:
     if not job.active:
         st.rerun()
     place = worker.place(job)
-    step = " ".join(filter(None, [job.step or "Starting", progress_text(job)]))
+    step = step_text(job)
     with st.container(horizontal=True, vertical_alignment="bottom"):
-        text = f"Waiting: {place} before this" if place and not job.done else step
+        text = tr("Waiting: {n} before this", n=place) if place and not job.done else step
         st.progress(min(1.0, job.done / max(1, job.total)), text=plain(text))
-        st.button("Cancel", key=f"cancel {job.owner[1]}", on_click=job.cancel, wrap=False)
+        st.button(tr("Cancel"), key=f"cancel {job.owner[1]}", on_click=job.cancel, wrap=False)
