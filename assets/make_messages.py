@@ -11,9 +11,9 @@ import ast
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 from babel.messages.catalog import Catalog
-from babel.messages.extract import extract
 from babel.messages.pofile import write_po
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -23,8 +23,8 @@ from pruning.language import FOLDERS, LOCALES, catalogue  # noqa: E402
 
 LAYERS = ("app.py", "pages", "ui", "pruning")
 SILENT = ("pruning/cli", "pruning/conformance", "pruning/__main__.py")  # they speak English alone
-KEYWORDS = {"tr": None, "trn": (1, 2), "later": None, "Later": None, "mark": None}
-SAID = ("label", "about", "unit", "cost")  # of an entry of a registry
+SPEAKERS = {"tr", "trn", "later", "Later", "mark", "Registry"}
+SAID = ("label", "about", "unit", "cost", "measure")  # of an entry of a registry
 Message = str | tuple[str, str]
 
 
@@ -48,41 +48,69 @@ def error_names() -> set[str]:
     return found
 
 
-def messages() -> dict[Message, list[tuple[str, int]]]:
-    """Every message, with the places where it stands."""
-    found: dict[Message, list[tuple[str, int]]] = {}
-    keywords = KEYWORDS | dict.fromkeys(error_names())
+def messages() -> dict[Message, list[str]]:
+    """Every message, with the files where it stands."""
+    found: dict[Message, list[str]] = {}
+    speakers = SPEAKERS | error_names()
     for path in sources():
-        name = str(path.relative_to(ROOT))
-        with path.open("rb") as file:
-            for line, message, *_ in extract("python", file, keywords=keywords, options={"encoding": "utf-8"}):
-                found.setdefault(message, []).append((name, line))
+        for message in messages_in(path, speakers):
+            found.setdefault(message, []).append(str(path.relative_to(ROOT)))
     for message in registry_messages():
-        found.setdefault(message, []).append(("registries", 0))
-    return {message: places for message, places in found.items() if message}
+        found.setdefault(message, []).append("registries")
+    return {message: sorted(set(places)) for message, places in found.items() if message}
+
+
+def messages_in(path: Path, speakers: set[str]) -> Iterator[Message]:
+    """The literal first arguments of every call of a speaker in one file, within f-strings, too."""
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"), filename=str(path))):
+        if not isinstance(node, ast.Call) or not node.args:
+            continue
+        name = getattr(node.func, "id", getattr(node.func, "attr", ""))
+        if name not in speakers:
+            continue
+        texts = [part.value for part in node.args[:2] if isinstance(part, ast.Constant) and isinstance(part.value, str)]
+        if name == "trn" and len(texts) == 2:
+            yield texts[0], texts[1]
+        elif texts and isinstance(node.args[0], ast.Constant):
+            yield texts[0]
 
 
 def registry_messages() -> set[str]:
-    """What menus and help texts say of every entry of every registry, so that a new entry is covered at once."""
+    """What menus and help texts say of every entry of every registry, so that a new entry is covered at once.
+
+    Names that sentences say, too (``heads``, ``calibration``), are among them.
+    """
+    from pruning.builtin import BUILT_IN
+    from pruning.data import BUILT_IN_DATA
+    from pruning.ensemble import COMBINATIONS
+    from pruning.fitting import SPLITS
     from pruning.history.records import KINDS
     from pruning.importance import criteria
+    from pruning.importance.normalising import NORMALISATIONS
     from pruning.recovery.methods import recovery_methods
-    from pruning.search import strategies
-    from pruning.unstructured.base import weight_scores
+    from pruning.scopes import SCOPES
+    from pruning.search import budget, strategies
+    from pruning.tasks import tasks
+    from pruning.unstructured import weight_scores
+    from pruning.unstructured.base import COMPARISONS
 
-    registries = (criteria(), strategies(), weight_scores(), recovery_methods(), KINDS.all())
+    registries: tuple[dict[str, Any], ...] = (
+        criteria(), strategies(), weight_scores(), recovery_methods(), KINDS.all(), tasks(), NORMALISATIONS, BUILT_IN,
+        BUILT_IN_DATA,
+    )  # fmt: skip
     entries = [entry for registry in registries for entry in registry.values()]
-    return {text for entry in entries for name in SAID if isinstance(text := getattr(entry, name, None), str) and text}
+    said = {text for entry in entries for name in SAID if isinstance(text := getattr(entry, name, None), str) and text}
+    within = {task.label.lower() for task in tasks().values()}
+    return said | within | {*SCOPES, *SPLITS, *budget.KINDS, *COMPARISONS.values(), *COMBINATIONS.values()}
 
 
-def updated(name: str, found: dict[Message, list[tuple[str, int]]]) -> Catalog:
+def updated(name: str, found: dict[Message, list[str]]) -> Catalog:
     """The catalogue of a language with exactly the messages of the code."""
     old = catalogue(name)
     new = Catalog(locale=FOLDERS[name], project="Headroom", charset="utf-8", fuzzy=False)
     for message in sorted(found, key=lambda one: one if isinstance(one, str) else one[0]):
         known = old.get(message)
-        files = sorted({place for place, _ in found[message]})
-        new.add(message, known.string if known else "", locations=[(file, None) for file in files])
+        new.add(message, known.string if known else "", locations=[(file, None) for file in found[message]])
     return new
 
 

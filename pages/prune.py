@@ -4,6 +4,7 @@ import streamlit as st
 
 from pruning.anatomy import Anatomy
 from pruning.importance import ImportanceMap, get_criterion
+from pruning.language import mark, tr
 from pruning.masks import Mask
 from ui import state
 from ui.importance import criterion_picker, known_importance, provenance, scoring_state
@@ -17,14 +18,14 @@ from ui.planning import plan_form
 from ui.removed import misfit
 from ui.sentence import sentence_box
 from ui.store import store
+from ui.theme import as_sentence
 from ui.toolbar import toolbar
 from ui.workbench import editor, layer_tool, sliders
 
 
 def main() -> None:
-    page = begin(
-        "Prune", "Take heads away and watch the task answer. You cannot break anything: undo goes all the way back."
-    )
+    lead = mark("Take heads away and watch the task answer. You cannot break anything: undo goes all the way back.")
+    page = begin("Prune", tr(lead))
     importance = known_importance()
     heads_per_site = shape(importance)
     if not heads_per_site:
@@ -66,7 +67,8 @@ def fits(heads_per_site: tuple[int, ...], anatomy: Anatomy | None) -> bool:
     problem = misfit(state.current().mask, heads_per_site, anatomy)
     if problem:
         state.update(history=state.History(Mask()))
-        st.session_state["notice"] = f"The mask does not fit this model: {problem}. All heads are kept now."
+        text = mark("The mask does not fit this model: {problem}. All heads are kept now.")
+        st.session_state["notice"] = tr(text, problem=problem)
     return not problem
 
 
@@ -85,7 +87,7 @@ def draw_editor(importance: ImportanceMap | None, heads_per_site: tuple[int, ...
     with st.container():
         if importance is not None:
             sliders(importance)
-            st.caption(f"{get_criterion(importance.criterion).about} {provenance(importance)}.")
+            st.caption(f"{tr(get_criterion(importance.criterion).about)} {as_sentence(provenance(importance))}")
     plan_form(model)
     with st.container():
         plan_state(model)

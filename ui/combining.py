@@ -9,6 +9,7 @@ from operator import and_, or_, sub
 import streamlit as st
 
 from pruning.importance import get_criterion
+from pruning.language import mark, tr
 from pruning.masks import Mask
 from pruning.scopes import Scope
 from ui import state
@@ -20,16 +21,17 @@ from ui.theme import plain
 
 Combine = Callable[[Mask, Mask], Mask]
 COMBINATIONS: dict[str, tuple[Combine, str]] = {
-    "Union": (or_, "Remove what either of the two removes."),
-    "Intersection": (and_, "Remove only what both remove."),
-    "Minus": (sub, "Put back what the chosen one removes."),
+    mark("Union"): (or_, mark("Remove what either of the two removes.")),
+    mark("Intersection"): (and_, mark("Remove only what both remove.")),
+    mark("Minus"): (sub, mark("Put back what the chosen one removes.")),
 }
 HEADS: Scope = "heads"
 
 
 def scenario_menu() -> None:
     """A button that opens the kept masks."""
-    with st.popover("Scenarios", icon=":material/bookmark:", help="Keep this mask under a name, or bring one back."):
+    about = tr("Keep this mask under a name, or bring one back.")
+    with st.popover(tr("Scenarios"), icon=":material/bookmark:", help=about):
         kept = scenarios(state.current().model)
         _keeping()
         _opening(kept)
@@ -43,28 +45,31 @@ def _keeping() -> None:
     def act() -> None:
         kept = keep(st.session_state.get(key, ""))
         st.session_state["scenarios_kept"] = number + 1
-        st.toast(f"Kept as {plain(kept.name)}.")
+        st.toast(tr("Kept as {name}.", name=plain(kept.name)))
 
     with st.form("scenario_form", border=False, clear_on_submit=False):
-        st.text_input("Name", key=key, placeholder=free_name(), max_chars=80, help="What this mask is kept as.")
-        st.form_submit_button("Keep this mask", on_click=act)
+        about = tr("What this mask is kept as.")
+        st.text_input(tr("Name"), key=key, placeholder=free_name(), max_chars=80, help=about)
+        st.form_submit_button(tr("Keep this mask"), on_click=act)
 
 
 def _opening(kept: list[Scenario]) -> None:
     if not kept:
         return
     chosen = st.selectbox(
-        "Kept for this model", range(len(kept)), format_func=lambda i: _label(kept[i]), key="scenario_choice"
+        tr("Kept for this model"), range(len(kept)), format_func=lambda i: _label(kept[i]), key="scenario_choice"
     )
     if chosen is None:
         return
     with st.container(horizontal=True):
-        st.button("Reopen", on_click=reopen, args=(kept[chosen],), help="Undo brings back the mask on the screen.")
-        st.button("Forget", on_click=forget, args=(kept[chosen],), help="It is gone from the list, and not from links.")
+        back = tr("Undo brings back the mask on the screen.")
+        st.button(tr("Reopen"), on_click=reopen, args=(kept[chosen],), help=back)
+        gone = tr("It is gone from the list, and not from links.")
+        st.button(tr("Forget"), on_click=forget, args=(kept[chosen],), help=gone)
 
 
 def _label(scenario: Scenario) -> str:
-    return f"{scenario.name} · {mask_words(scenario.mask) or 'nothing removed'}"
+    return f"{scenario.name} · {mask_words(scenario.mask) or tr('nothing removed')}"
 
 
 # Combining -------------------------------------------------------------------------------------------------------
@@ -76,14 +81,15 @@ def _combining(kept: list[Scenario]) -> None:
     if not others:
         return
     name = st.selectbox(
-        "Combine with",
+        tr("Combine with"),
         list(others),
         key=f"combine_with_{len(kept)}",
-        help="Masks that you have kept, and as many of the lowest heads by another criterion as are removed now.",
+        help=tr("Masks that you have kept, and as many of the lowest heads by another criterion as are removed now."),
     )
     with st.container(horizontal=True):
         for label, (combine, about) in COMBINATIONS.items():
-            st.button(label, key=f"combine_{label}", on_click=_combine, args=(combine, others.get(name)), help=about)
+            key, args = f"combine_{label}", (combine, others.get(name))
+            st.button(tr(label), key=key, on_click=_combine, args=args, help=tr(about))
 
 
 def _combine(combine: Combine, other: Callable[[], Mask] | None) -> None:
@@ -103,8 +109,9 @@ def combinable(kept: list[Scenario]) -> dict[str, Callable[[], Mask]]:
     if count:
         for name, importance in known_maps(Scoring(session.criterion, HEADS)).items():
             if name != session.criterion:
-                label = get_criterion(name).label
-                found[f"{count} lowest by {label[0].lower()}{label[1:]}"] = partial(importance.lowest, count)
+                label = tr(get_criterion(name).label)
+                what = tr("{n} lowest by {criterion}", n=count, criterion=f"{label[0].lower()}{label[1:]}")
+                found[what] = partial(importance.lowest, count)
     return found
 
 

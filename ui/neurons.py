@@ -9,6 +9,7 @@ from typing import Any
 import streamlit as st
 
 from pruning.importance import ImportanceMap, get_criterion
+from pruning.language import mark, tr
 from pruning.masks import Mask, NeuronId
 from pruning.models import LoadedModel
 from ui import state
@@ -29,18 +30,18 @@ def neuron_panel(model: LoadedModel | None) -> None:
     rows = neurons_removed(mask, anatomy)
     with st.container():
         if any(gone for gone, _ in rows):
-            st.caption("Neurons removed in each feed-forward block")
+            st.caption(tr("Neurons removed in each feed-forward block"))
             st.html(strip(rows))
-    with st.expander("Edit neurons"):
+    with st.expander(tr("Edit neurons")):
         block = st.selectbox(
-            "Feed-forward block",
+            tr("Feed-forward block"),
             [block.index for block in anatomy.blocks if block.support != "none"],
-            format_func=lambda index: f"Block {index}, {anatomy.blocks[index].neurons:,} neurons",
+            format_func=lambda index: tr("Block {block}, {n:,} neurons", block=index, n=anatomy.blocks[index].neurons),
             key=f"neuron_block_{model.fingerprint}",
         )
         gone = {layer_block for layer in mask.layers for layer_block in anatomy.layers[layer].blocks}
         if block in gone:
-            st.caption("This block goes with its layer: restore that first.")
+            st.caption(tr("This block goes with its layer: restore that first."))
         else:
             _lowest_slider(block, model)
             _restore_buttons(block)
@@ -50,16 +51,17 @@ def _lowest_slider(block: int, model: LoadedModel) -> None:
     """Remove so many of the block's least important neurons, once they have been scored."""
     session = state.current()
     what = Scoring(session.criterion, "neurons")
-    label = get_criterion(what.criterion).label
+    label = tr(get_criterion(what.criterion).label)
     if "neurons" not in get_criterion(what.criterion).scopes:
-        st.caption(f"{label} does not score neurons: choose another criterion above.")
+        text = mark("{criterion} does not score neurons: choose another criterion above.")
+        st.caption(tr(text, criterion=label))
         return
     importance, wanted = known_importance(what), (model.fingerprint, session.data, what)
     if importance is None:
         if st.session_state.get("neurons_asked") == wanted:
             scoring_state(what)
         else:
-            st.button(f"Score the neurons by {label.lower()}", on_click=_ask, args=(wanted,))
+            st.button(tr("Score the neurons by {criterion}", criterion=label.lower()), on_click=_ask, args=(wanted,))
         return
     count = sum(neuron.block == block for neuron in session.mask.neurons)
     key = mirror_key("neurons", (block, count))
@@ -69,13 +71,13 @@ def _lowest_slider(block: int, model: LoadedModel) -> None:
         return block, int(number)
 
     st.slider(
-        "Remove the lowest neurons",
+        tr("Remove the lowest neurons"),
         0,
         model.anatomy.blocks[block].neurons,
         count,
         key=key,
         on_change=on_move("neurons", key, remove),
-        help=f"Of this block, by {label.lower()}. Other blocks stay as they are.",
+        help=tr("Of this block, by {criterion}. Other blocks stay as they are.", criterion=label.lower()),
     )
 
 
@@ -90,8 +92,9 @@ def _restore_buttons(block: int) -> None:
         state.edit_mask(without_neurons(state.current().mask, blocks))
 
     with st.container(horizontal=True):
-        st.button("Restore the block's neurons", on_click=restore, args=({block},), disabled=block not in touched)
-        st.button("Restore all neurons", on_click=restore, args=(touched,), disabled=not touched)
+        one = tr("Restore the block's neurons")
+        st.button(one, on_click=restore, args=({block},), disabled=block not in touched)
+        st.button(tr("Restore all neurons"), on_click=restore, args=(touched,), disabled=not touched)
 
 
 def lowest_neurons(mask: Mask, importance: ImportanceMap, block: int, count: int) -> Mask:
@@ -120,10 +123,10 @@ def strip(rows: Sequence[tuple[int, int]]) -> str:
             f"<div style='height:8px;border-radius:4px;width:{share:.1f}%;"
             f"background:light-dark({LIGHT.pruned}, {DARK.pruned})'></div></div>"
         )
-        words = html.escape(f"{gone:,} of {whole:,}")
+        words = html.escape(tr("{done:,} of {total:,}", done=gone, total=whole))
         cells = f"<td style='width:100%'>{bar}</td><td style='white-space:nowrap'>{words}</td>"
-        lines.append(f"<tr><td>Block {block}</td>{cells}</tr>")
-    label = "Neurons removed in each feed-forward block"
+        lines.append(f"<tr><td>{tr('Block {n}', n=block)}</td>{cells}</tr>")
+    label = tr("Neurons removed in each feed-forward block")
     return (
         f"<div class='headroom-figures' role='region' tabindex='0' aria-label='{label}' "
         f"style='max-height:16rem;overflow-y:auto'><table>{''.join(lines)}</table></div>"

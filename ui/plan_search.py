@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 
 import streamlit as st
 
-from pruning.errors import PruningError
+from pruning.errors import PruningError, message_of
+from pruning.language import Later, later, tr
 from pruning.search import Budget, BudgetError
 from ui import state
 from ui.jobs import Job
@@ -17,7 +18,7 @@ from ui.kept_plans import keep_plan
 from ui.maps import calibration_data
 from ui.sidebar import REFRESH_SECONDS
 from ui.store import session_id, store
-from ui.theme import plain
+from ui.theme import as_sentence, plain
 from ui.wishes import kind_name, request_of
 
 if TYPE_CHECKING:
@@ -42,7 +43,7 @@ class Problem:
     """Why there is no plan for a model, and the nearest budget for which there is one."""
 
     model: str
-    text: str
+    text: Later
     asked: Asked | None = None
     nearest: Budget | None = None
 
@@ -76,7 +77,7 @@ def _ask(budget: Callable[[], Budget | None], points: float | None) -> None:
         request.protected.check(model.anatomy)
         asked = Asked(model.fingerprint, session.data, request, budget(), points)
     except PruningError as error:
-        st.session_state["plan_problem"] = Problem(model.fingerprint, str(error))
+        st.session_state["plan_problem"] = Problem(model.fingerprint, message_of(error))
         return
     planner = store().plans.planner(model, session.data, request)
     if planner is None or asked.budget is None or (asked.budget.kind == "latency" and planner.latency is None):
@@ -96,12 +97,12 @@ def settle(asked: Asked, found: Planner | Plan) -> None:
     except BudgetError as error:
         st.session_state["plan_problem"] = _unmet(asked, asked.budget, found, error)  # type: ignore[arg-type]
     except PruningError as error:
-        st.session_state["plan_problem"] = Problem(asked.model, str(error))
+        st.session_state["plan_problem"] = Problem(asked.model, message_of(error))
 
 
 def _adopt(plan: Plan, asked: Asked) -> None:
     if plan.guarantee is not None and not plan.guarantee.confirmed:
-        st.session_state["plan_problem"] = Problem(asked.model, plan.guarantee.message.removesuffix("."))
+        st.session_state["plan_problem"] = Problem(asked.model, plan.guarantee.said)
         return
     state.edit_mask(plan.mask)
     if plan.guarantee is not None:
@@ -115,9 +116,12 @@ def _unmet(asked: Asked, budget: Budget, planner: Planner, error: BudgetError) -
     gauge = planner.gauge(budget.kind)
     most = gauge.share(planner.found.most())
     if most <= budget.share:  # not for want of anything to remove
-        return Problem(asked.model, str(error))
+        return Problem(asked.model, message_of(error))
     what = kind_name(budget.kind)
-    text = f"at most {budget.share:.0%} of the {what} cannot be met: without all that may go, {most:.1%} are left"
+    text = later(
+        "at most {share:.0%} of the {what} cannot be met: without all that may go, {most:.1%} are left",
+        share=budget.share, what=what, most=most,
+    )  # fmt: skip
     return Problem(asked.model, text, asked, Budget(budget.kind, min(1.0, math.ceil(most * 1e4) / 1e4)))
 
 
@@ -139,10 +143,14 @@ def plan_state(model: LoadedModel | None) -> None:
     """Progress of the search that is under way, or why there is no plan."""
     problem: Problem | None = st.session_state.get("plan_problem")
     if problem is not None and model is not None and problem.model == model.fingerprint:
-        st.warning(plain(f"{problem.text[:1].upper()}{problem.text[1:]}."))
+        st.warning(plain(as_sentence(problem.text)))
         if problem.nearest is not None:
             share, kind = problem.nearest.share, kind_name(problem.nearest.kind)
-            st.button(f"Keep {100 * share:.4g}% of the {kind}", on_click=_take_nearest, args=(problem,))
+            st.button(
+                tr("Keep {share} of the {kind}", share=f"{100 * share:.4g}%", kind=kind),
+                on_click=_take_nearest,
+                args=(problem,),
+            )
     asked: Asked | None = st.session_state.get("plan_asked")
     if asked is None or model is None:
         return
@@ -166,27 +174,29 @@ def _progress(job: Job, asked: Asked) -> None:
         return  # a late refresh
     if job.active:
         place = store().plans.worker.place(job)
-        text = f"Waiting: {place} before this" if place else progress_words(job)
+        text = tr("Waiting: {n} before this", n=place) if place else progress_words(job)
         with st.container(horizontal=True, vertical_alignment="bottom"):
             st.progress(min(1.0, job.done / max(1, job.total)), text=text)
-            st.button("Cancel", key="cancel_plan", on_click=_stop, args=(job,), wrap=False)
+            st.button(tr("Cancel"), key="cancel_plan", on_click=_stop, args=(job,), wrap=False)
         return
     if job.result is not None:
         settle(asked, job.result)
     else:
         st.session_state.pop("plan_asked", None)
         if job.error is not None:
-            st.session_state["plan_problem"] = Problem(asked.model, str(job.error))
+            st.session_state["plan_problem"] = Problem(asked.model, message_of(job.error))
     st.rerun()
 
 
 def progress_words(job: Job) -> str:
     """What a search does, how far it is and how long it will take, as far as that is known."""
     if job.total <= 1 or job.done >= job.total:
-        return job.step or "Starting"
+        return tr(job.step) or tr("Starting")
     left = job.seconds_left
-    about = f", about {max(1, round(left))} s left" if left is not None and left > 1.5 else ""
-    return f"{job.step}: {job.done / job.total:.0%}{about}"
+    far = f"{job.done / job.total:.0%}"
+    if left is not None and left > 1.5:
+        far = tr("{far}, about {seconds} s left", far=far, seconds=max(1, round(left)))
+    return f"{tr(job.step)}: {far}"
 
 
 def _stop(job: Job | None) -> None:

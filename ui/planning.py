@@ -10,6 +10,8 @@ import streamlit as st
 
 from pruning.anatomy import Anatomy
 from pruning.importance import get_criterion
+from pruning.language import mark, tr
+from pruning.scopes import Scope
 from pruning.search import get_strategy, strategies
 from ui import state
 from ui.controls import mirror_key, on_move
@@ -24,12 +26,13 @@ if TYPE_CHECKING:
 
 def plan_form(model: LoadedModel | None) -> None:
     """The form, closed at first."""
-    with st.expander("Find a plan"):
+    with st.expander(tr("Find a plan")):
         if model is None:
-            st.caption("Plans are made when the model is there.")
+            st.caption(tr("Plans are made when the model is there."))
             return
         if model.anatomy.support != "prune":
-            st.caption(plain(f"Nothing can be cut out of this model: {model.anatomy.reason}."))
+            text = mark("Nothing can be cut out of this model: {reason}.")
+            st.caption(plain(tr(text, reason=model.anatomy.reason)))
             return
         wish = fitted(st.session_state.get("wish", Wish()), model.anatomy, state.current().criterion)
         st.session_state["wish"] = wish
@@ -45,12 +48,15 @@ def _what(wish: Wish, anatomy: Anatomy) -> None:
     scopes = scope_choices(anatomy, wish.strategy, criterion)
     left, right = st.columns(2)
     with left:
-        _choice(st.selectbox, "Strategy", usable, wish.strategy, "strategy", lambda name: get_strategy(name).label)
+        _choice(
+            st.selectbox, tr("Strategy"), usable, wish.strategy, "strategy", lambda name: tr(get_strategy(name).label)
+        )
     with right:
-        _choice(st.selectbox, "What may go", scopes, wish.scopes, "scopes", lambda s: " and ".join(s).capitalize())
+        _choice(st.selectbox, tr("What may go"), scopes, wish.scopes, "scopes", scopes_name)
     chosen = get_strategy(wish.strategy)
-    ranks = f"ranks by {chosen.measure}" if chosen.measure else f"ranks by {get_criterion(criterion).label.lower()}"
-    st.caption(f"{chosen.about} Cost: {chosen.cost}. It {ranks}.")
+    ranks = tr(chosen.measure) if chosen.measure else tr(get_criterion(criterion).label).lower()
+    how = tr("Cost: {cost}. It ranks by {measure}.", cost=tr(chosen.cost), measure=ranks)
+    st.caption(f"{tr(chosen.about)} {how}")
 
 
 def _protected(wish: Wish, anatomy: Anatomy) -> None:
@@ -58,20 +64,20 @@ def _protected(wish: Wish, anatomy: Anatomy) -> None:
     with left:
         _choice(
             st.multiselect,
-            "Layers that stay",
+            tr("Layers that stay"),
             range(len(anatomy.layers)),
             wish.layers,
             "layers",
-            lambda i: f"Layer {i}",
-            placeholder="None in particular",
+            lambda i: tr("Layer {n}", n=i),
+            placeholder=tr("None in particular"),
         )
     key = mirror_key("wish_heads", wish.heads)
     right.text_input(
-        "Heads that stay",
+        tr("Heads that stay"),
         wish.heads,
         key=key,
         placeholder="0:3, 1:2-4",
-        help='As layer:head, both from 0, like "0:3, 1:2" or "1:0-3".',
+        help=tr('As layer:head, both from 0, like "0:3, 1:2" or "1:0-3".'),
         on_change=on_move("wish_heads", key, lambda text: _wish("heads", text)),
     )
 
@@ -81,37 +87,45 @@ def _budget_row(wish: Wish, model: LoadedModel) -> None:
     with kind:
         _choice(
             st.selectbox,
-            "Budget",
+            tr("Budget"),
             budget_kinds(wish.scopes),
             wish.kind,
             "kind",
             lambda kind: kind_name(kind)[:1].upper() + kind_name(kind)[1:],
         )
     with share:
-        _choice(st.select_slider, "Keep at most", SHARES, wish.keep, "keep", lambda percent: f"{percent}%")
-    act.button("Find a plan", type="primary", on_click=find, width="stretch")
+        _choice(st.select_slider, tr("Keep at most"), SHARES, wish.keep, "keep", lambda percent: f"{percent}%")
+    act.button(tr("Find a plan"), type="primary", on_click=find, width="stretch")
     if wish.kind == "latency" and not store().plans.table(model):
-        st.caption("Latency is measured once on this computer, with inputs of 128 tokens; that takes some time.")
+        st.caption(tr("Latency is measured once on this computer, with inputs of 128 tokens; that takes some time."))
 
 
 def _guarantee_row(wish: Wish) -> None:
     task = store().request_model(state.current().model).task
     if task == "language-modeling":
-        st.caption("A language model has no right and wrong answers, so no loss of accuracy can be guaranteed.")
+        text = mark("A language model has no right and wrong answers, so no loss of accuracy can be guaranteed.")
+        st.caption(tr(text))
         return
     points, act = st.columns([5, 4], vertical_alignment="bottom")
     with points:
         _choice(
             st.select_slider,
-            "Lose at most",
+            tr("Lose at most"),
             POINTS,
             wish.points,
             "points",
-            lambda value: f"{value:g} points",
-            help="Of accuracy, with 95% confidence: four in ten of the calibration rows are kept apart from the search "
-            "to confirm it, with zero in the place of what is removed.",
+            lambda value: tr("{value} points", value=f"{value:g}"),
+            help=tr(
+                "Of accuracy, with 95% confidence: four in ten of the calibration rows are kept apart from the search "
+                "to confirm it, with zero in the place of what is removed."
+            ),
         )
-    act.button("Find the smallest model", on_click=find_guaranteed, width="stretch")
+    act.button(tr("Find the smallest model"), on_click=find_guaranteed, width="stretch")
+
+
+def scopes_name(scopes: tuple[Scope, ...]) -> str:
+    """What may go, in the menu."""
+    return tr(" and ").join(tr(scope) for scope in scopes).capitalize()
 
 
 def _choice(

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from pruning.language import mark
 from ui.jobs import Cache, Job, Worker
 from ui.maps import calibration_data, modified
 
@@ -61,9 +62,11 @@ class Plans:
         def work(job: Job) -> Plan:
             from pruning.search.guarantee import guaranteed
 
-            job.report(0, 1, "Reading the calibration rows")
+            job.report(0, 1, mark("Reading the calibration rows"))
             examples = self._examples(model, calibration_data(data))
-            return guaranteed(model, examples, points, request, progress=_follow(job, "Confirming on rows kept apart"))
+            return guaranteed(
+                model, examples, points, request, progress=_follow(job, mark("Confirming on rows kept apart"))
+            )
 
         owner = (session, "plan")
         return self.worker.submit(Job(owner, ("guarantee", *_key(model, data, request), points), work))
@@ -71,11 +74,11 @@ class Plans:
     def _search(self, job: Job, model: LoadedModel, data: str, request: Request) -> Planner:
         from pruning.search.planning import search
 
-        job.report(0, 1, "Reading the calibration rows")
+        job.report(0, 1, mark("Reading the calibration rows"))
         looks = request.chosen_strategy.measure or request.chosen_criterion.needs_data
         examples = self._examples(model, calibration_data(data)) if looks else None
         job.started = time.monotonic()
-        found = search(model, examples, request, progress=_follow(job, "Finishing"))
+        found = search(model, examples, request, progress=_follow(job, mark("Finishing")))
         self._planners.put(_key(model, data, request), found)
         return replace(found, latency=self.table(model))
 
@@ -83,7 +86,7 @@ class Plans:
         from pruning.latency import measure_latency_table
 
         def report(done: int, total: int) -> None:
-            job.report(done, total, "Timing smaller versions of the model, once on this computer")
+            job.report(done, total, mark("Timing smaller versions of the model, once on this computer"))
 
         if self.table(model) is None:
             report(0, 1)
@@ -94,7 +97,7 @@ def _follow(job: Job, last: str) -> Callable[[int, int], None]:
     """Progress of a search; what comes after its last step is named."""
 
     def report(done: int, total: int) -> None:
-        job.report(done, total, last if done == total else "Searching")
+        job.report(done, total, last if done == total else mark("Searching"))
 
     return report
 

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
+from pruning.language import mark
 from pruning.masks import Mask
 from ui.jobs import Cache, Job
 from ui.maps import calibration_data, modified
@@ -64,7 +65,7 @@ class Replacements:
     def _fold(self, job: Job, model: LoadedModel, data: str, mask: Mask) -> Compensation:
         from pruning.means import measure_means
 
-        job.report(0, 1, "Measuring mean outputs, once for this model and data")
+        job.report(0, 1, mark("Measuring mean outputs, once for this model and data"))
         examples = self._examples(model, calibration_data(data))
         means = measure_means(model, examples), examples.fingerprint
         self._means.put(_source(model, data), means)
@@ -75,11 +76,11 @@ class Replacements:
         from pruning.recovery.reconstruction import reconstruct
 
         def report(done: int, total: int) -> None:
-            job.report(done, total, "Fitting projections")
+            job.report(done, total, mark("Fitting projections"))
 
-        job.report(0, 1, "Reading the calibration rows")
+        job.report(0, 1, mark("Reading the calibration rows"))
         examples = self._examples(model, calibration_data(data))
-        job.report(0, 1, "Recording what the projections give")
+        job.report(0, 1, mark("Recording what the projections give"))
         job.started = time.monotonic()
         found = reconstruct(model, mask, examples, progress=report)
         self._fits.put((*_source(model, data), mask), found)

@@ -27,6 +27,8 @@ def pages() -> list[st.Page]:
         st.Page("pages/tradeoff.py", title=tr("Trade-off"), url_path="tradeoff"),
         st.Page("pages/recover.py", title=tr("Recover"), url_path="recover"),
         st.Page("pages/export.py", title=tr("Export"), url_path="export"),
+        st.Page("pages/learn.py", title=tr("Learn"), url_path="learn"),
+        st.Page("pages/classroom.py", title=tr("Class"), url_path="class"),
         st.Page("pages/history.py", title=tr("History"), url_path="history"),
     ]
 

@@ -15,6 +15,7 @@ import streamlit as st
 
 from pruning.history.records import Record
 from pruning.importance import criteria, get_criterion
+from pruning.language import tr
 from pruning.masks import Mask
 from pruning.plan import COMPENSATIONS
 from ui import state
@@ -80,7 +81,7 @@ def keep(name: str) -> Scenario:
 def free_name() -> str:
     """A name that is not taken yet."""
     taken = {one.name for one in scenarios()}
-    return next(name for i in range(1, len(taken) + 2) if (name := f"Scenario {i}") not in taken)
+    return next(name for i in range(1, len(taken) + 2) if (name := tr("Scenario {n}", n=i)) not in taken)
 
 
 def rename(scenario: Scenario, name: str) -> None:

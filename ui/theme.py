@@ -89,7 +89,8 @@ def as_sentence(message: object) -> str:
     'The file is empty.'
     """
     text = str(message)
-    return tr("{text}.", text=f"{text[:1].upper()}{text[1:]}")
+    text = f"{text[:1].upper()}{text[1:]}"
+    return text if text.endswith((".", "。")) else tr("{text}.", text=text)
 
 
 def tokens(theme: Theme) -> Tokens:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from pruning.anatomy import Anatomy
 from pruning.importance import get_criterion
+from pruning.language import mark, tr
 from pruning.masks import Mask
 from pruning.scopes import SCOPES, Scope, parts_of
 from pruning.search import DEFAULT_CRITERION, DEFAULT_STRATEGY, KINDS, get_strategy
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
 
 SCOPE_CHOICES: tuple[tuple[Scope, ...], ...] = (("heads",), ("heads", "neurons"), ("neurons",), ("layers",))
 SHARES = tuple(range(95, 0, -5))  # percent that may stay
+KIND_NAMES = {"params": mark("parameters"), "macs": mark("MACs"), "latency": mark("latency")}  # beside the scopes
 POINTS = (0.5, 1.0, 2.0, 3.0, 5.0, 10.0)
 
 
@@ -83,4 +85,4 @@ def request_of(wish: Wish, criterion: str, whole_groups: bool) -> Request:
 
 def kind_name(kind: str) -> str:
     """What a kind of budget counts, as it stands in a sentence."""
-    return {"params": "parameters", "macs": "MACs"}.get(kind, kind)
+    return tr(KIND_NAMES.get(kind, kind))

@@ -10,6 +10,7 @@ import streamlit as st
 
 from pruning.anatomy import Anatomy
 from pruning.importance import ImportanceMap, get_criterion
+from pruning.language import mark, tr, trn
 from pruning.masks import HeadId, Mask
 from ui import charts, state
 from ui import theme as look
@@ -20,8 +21,8 @@ from ui.theme import Theme
 
 THRESHOLDS = 200  # steps of the threshold slider
 GRID_FIRST = 1000  # above so many heads the grid is quicker than the picture
-TOOLS = {"click": "Click", "box": "Box", "grid": "Grid"}
-TOOLS_HELP = (
+TOOLS = {"click": mark("Click"), "box": mark("Box"), "grid": mark("Grid")}
+TOOLS_HELP = mark(
     "Click: press on a cell to remove or restore a head. Box: drag over cells; they are all removed, or all restored "
     "where they were removed already. Grid: buttons for mouse, keyboard (arrows, Space, Shift + arrows) and screen "
     "reader, and the best choice for many quick edits."
@@ -46,13 +47,13 @@ def editor(
     shown = st.session_state.get("tool") or default
     key = mirror_key("tool", shown)
     tool = st.segmented_control(
-        "Edit with",
+        tr("Edit with"),
         list(TOOLS),
         default=shown,
         key=key,
         required=True,
-        format_func=TOOLS.__getitem__,
-        help=TOOLS_HELP,
+        format_func=lambda name: tr(TOOLS[name]),
+        help=tr(TOOLS_HELP),
         on_change=on_move("tool", key, _choose_tool),
     )
     widen = _group_choice(anatomy) if anatomy is not None and anatomy.is_grouped else frozenset
@@ -75,11 +76,13 @@ def _group_choice(anatomy: Anatomy) -> Widen:
         return bool(value)
 
     chosen = st.toggle(
-        "Whole key-value groups",
+        tr("Whole key-value groups"),
         value=whole,
         key=key,
-        help="Heads of a group share their keys and values, which go only when the whole group goes. "
-        "Off, single heads can be removed: their query and output weights go, and their attention is still computed.",
+        help=tr(
+            "Heads of a group share their keys and values, which go only when the whole group goes. Off, single heads "
+            "can be removed: their query and output weights go, and their attention is still computed."
+        ),
         on_change=on_move("whole_groups", key, choose),
     )
     return anatomy.with_their_groups if chosen else frozenset
@@ -95,7 +98,7 @@ def unlocked(heads: Iterable[HeadId], anatomy: Anatomy | None) -> set[HeadId]:
     chosen = set(heads)
     free = chosen - locked_heads(state.current().mask, anatomy)
     if chosen and not free:
-        st.toast("This layer is removed as a whole: restore it below to edit its heads.")
+        st.toast(tr("This layer is removed as a whole: restore it below to edit its heads."))
     return free
 
 
@@ -119,7 +122,7 @@ def _grid(
         heads_per_site=heads_per_site,
         site_names=names,
         key=f"grid_{state.current().model}",
-        label="Attention heads by layer",
+        label=tr("Attention heads by layer"),
         signed=importance is not None and get_criterion(importance.criterion).signed,
         reverse=importance is not None and get_criterion(importance.criterion).direction == "low",
         on_edit=on_edit,
@@ -142,9 +145,9 @@ def _heatmap(
         importance.values,
         mask=shown,
         site_names=names,
-        title=f"{removed} heads removed" if removed else "All heads kept",
-        subtitle=f"{criterion.label}; a cross marks a removed head",
-        unit=criterion.unit,
+        title=trn("{n} heads removed", "{n} heads removed", removed) if removed else tr("All heads kept"),
+        subtitle=tr("{criterion}; a cross marks a removed head", criterion=tr(criterion.label)),
+        unit=tr(criterion.unit),
         signed=criterion.signed,
         reverse=criterion.direction == "low",
         theme=theme,
@@ -164,7 +167,7 @@ def _heatmap(
         if free:
             state.edit_mask(toggled(mask, free))
 
-    alt = charts.describe_heatmap(importance.values, mask=shown, site_names=names, unit=criterion.unit)
+    alt = charts.describe_heatmap(importance.values, mask=shown, site_names=names, unit=tr(criterion.unit))
     st.plotly_chart(
         figure,
         theme=None,
@@ -197,24 +200,26 @@ def sliders(importance: ImportanceMap) -> None:
     shown = importance.criterion, session.mask
     key = mirror_key("lowest", shown)
     st.slider(
-        "Remove the lowest heads",
+        tr("Remove the lowest heads"),
         0,
         total,
         min(removed, total),
         key=key,
         on_change=on_move("lowest", key, remove_lowest),
-        help="Sets the mask to so many of the least important heads. Undo brings back what was there before.",
+        help=tr("Sets the mask to so many of the least important heads. Undo brings back what was there before."),
     )
-    side = "above" if criterion.direction == "low" else "below"
+    low = criterion.direction == "low"
+    below = mark("Sets the mask to every head whose {criterion} is below this value ({unit}).")
+    above = mark("Sets the mask to every head whose {criterion} is above this value ({unit}).")
     key = mirror_key("threshold", shown)
     stops = _stops(importance)
     st.select_slider(
-        f"Remove heads {side} a threshold",
+        tr("Remove heads above a threshold") if low else tr("Remove heads below a threshold"),
         list(stops),
         _stop_at(stops, importance, session.mask),
         key=key,
         on_change=on_move("threshold", key, lambda label: use_threshold(stops[str(label)])),
-        help=f"Sets the mask to every head whose {criterion.label.lower()} is {side} this value ({criterion.unit}).",
+        help=tr(above if low else below, criterion=tr(criterion.label).lower(), unit=tr(criterion.unit)),
     )
 
 
@@ -247,11 +252,11 @@ def layer_tool(heads_per_site: tuple[int, ...], names: list[str], anatomy: Anato
     """Remove or restore a whole row, or the layer around it."""
     pick, heads, whole = st.columns([2, 2, 2], vertical_alignment="bottom")
     site = pick.selectbox(
-        "Whole layer",
+        tr("Whole layer"),
         range(len(names)),
         format_func=names.__getitem__,
         key="layer_choice",
-        help="Its attention heads alone, or all that it holds: then only the residual stream passes by.",
+        help=tr("Its attention heads alone, or all that it holds: then only the residual stream passes by."),
     )
     mask, layer = state.current().mask, layer_of(site, anatomy)
     gone = _row(site, heads_per_site) <= mask.heads
@@ -266,17 +271,17 @@ def layer_tool(heads_per_site: tuple[int, ...], names: list[str], anatomy: Anato
             state.edit_mask(state.current().mask ^ Mask(layers=frozenset({chosen})))
 
     heads.button(
-        "Restore the layer's heads" if gone else "Remove the layer's heads",
+        tr("Restore the layer's heads") if gone else tr("Remove the layer's heads"),
         on_click=toggle,
         width="stretch",
         disabled=layer in mask.layers,
     )
     whole.button(
-        "Restore the whole layer" if layer in mask.layers else "Remove the whole layer",
+        tr("Restore the whole layer") if layer in mask.layers else tr("Remove the whole layer"),
         on_click=toggle_layer,
         width="stretch",
         disabled=layer is None,
-        help="Attention and feed-forward block together, where the model can do without them.",
+        help=tr("Attention and feed-forward block together, where the model can do without them."),
     )
 
 

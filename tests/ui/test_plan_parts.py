@@ -48,7 +48,7 @@ def test_the_summary_counts_what_goes_with_a_layer_once(mask: Mask, words: str) 
 
 
 def test_before_the_model_is_there_the_summary_says_what_the_mask_says() -> None:
-    assert removed.summary(HEAD | NEURONS | LAYER, WHOLE, None) == "Removed 1 of 8 heads, 1 neurons, 1 layers"
+    assert removed.summary(HEAD | NEURONS | LAYER, WHOLE, None) == "Removed 1 of 8 heads, 1 neuron, 1 layer"
 
 
 def test_the_heads_of_a_removed_layer_are_crossed_out_and_locked() -> None:
@@ -128,7 +128,7 @@ def test_a_mask_and_a_plan_come_back_from_their_files() -> None:
 
 def test_a_plan_for_other_weights_comes_with_a_remark() -> None:
     _, _, remarks = files.read_file(json.dumps(plan_of(HEAD, model="another").to_json()).encode(), BERT)
-    assert "other weights" in remarks[0]
+    assert "other weights" in str(remarks[0])
 
 
 @pytest.mark.parametrize(

@@ -43,7 +43,7 @@ def mask_in(script: AppTest) -> Mask:
 
 def test_neurons_and_layers_are_shown_restored_and_undone(pages: Pages) -> None:
     script = fine(pages.open("prune", mask=MIXED.to_code(), criterion="magnitude"))
-    assert "Removed 2 of 72 heads, 300 neurons, 1 layers" in words(script)
+    assert "Removed 2 of 72 heads, 300 neurons, 1 layer" in words(script)
     pages.load()
     fine(script.run())
     assert "Removed 14 of 72 heads, 1,836 of 9,216 neurons, 1 of 6 layers" in words(script)
