@@ -4,6 +4,7 @@ from collections.abc import Callable
 
 import streamlit as st
 
+from pruning.language import mark, tr
 from pruning.models import LoadedModel
 from ui.ensembles import ensemble_view
 from ui.page import begin, fitting_model
@@ -12,19 +13,20 @@ from ui.sparsity import sparsity_view
 from ui.theme import Theme
 
 VIEWS: dict[str, Callable[[LoadedModel, Theme], None]] = {
-    "Pruned model": recover_view,
-    "Single weights": sparsity_view,
-    "Ensembles": ensemble_view,
+    mark("Pruned model"): recover_view,
+    mark("Single weights"): sparsity_view,
+    mark("Ensembles"): ensemble_view,
 }
 
 
 def main() -> None:
-    page = begin("Recover", "Give a pruned model back what it lost, and see what other kinds of pruning are worth.")
+    lead = mark("Give a pruned model back what it lost, and see what other kinds of pruning are worth.")
+    page = begin("Recover", tr(lead))
     view = st.segmented_control(
-        "What to look at", list(VIEWS), default=next(iter(VIEWS)), key="recover_view", required=True,
-        persist_state="session", label_visibility="collapsed",
+        tr("What to look at"), list(VIEWS), default=next(iter(VIEWS)), key="recover_view", required=True,
+        persist_state="session", label_visibility="collapsed", format_func=tr,
     )  # fmt: skip
-    model = fitting_model("to recover")
+    model = fitting_model(tr("to recover"))
     if model is not None:
         VIEWS[view or next(iter(VIEWS))](model, page.theme)
 

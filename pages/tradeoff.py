@@ -3,6 +3,7 @@
 import pandas as pd
 import streamlit as st
 
+from pruning.language import mark, tr
 from ui import state
 from ui.jobs import Job
 from ui.page import Page, begin
@@ -15,7 +16,7 @@ from ui.theme import plain
 
 
 def main() -> None:
-    page = begin("Trade-off", "How much can go, and what does it cost? Each point is a plan that was measured.")
+    page = begin("Trade-off", tr("How much can go, and what does it cost? Each point is a plan that was measured."))
     loading = store().request_model(state.current().model)
     left, right = st.columns([2, 5], gap="large")
     with left:
@@ -24,7 +25,8 @@ def main() -> None:
     with right:
         job = running_sweep()
         if error := failed_sweep(settings):
-            st.error(plain(f"The sweep has stopped: {error}. Change what it asks for, or the data."))
+            text = mark("The sweep has stopped: {error}. Change what it asks for, or the data.")
+            st.error(plain(tr(text, error=error)))
         if job is not None:
             st.fragment(results, run_every=REFRESH_SECONDS)(settings, page, job)
         else:
@@ -56,18 +58,19 @@ def empty(settings: SweepSettings, running: bool) -> None:
     """What to do where there is nothing to see yet."""
     loading = store().request_model(state.current().model)
     if running:
-        st.info("The first point appears here as soon as the whole model has been measured.")
+        st.info(tr("The first point appears here as soon as the whole model has been measured."))
     elif loading.state == "failed":
-        st.info("There is no model to measure. Pick one in the sidebar.")
+        st.info(tr("There is no model to measure. Pick one in the sidebar."))
     elif loading.model is None:
-        st.info(plain(f"{state.current().model} is loading. Then a sweep can start."))
+        st.info(plain(tr("{model} is loading. Then a sweep can start.", model=state.current().model)))
     else:
-        st.info(
+        text = mark(
             "Nothing has been measured yet. A sweep takes away more and more, in several ways, and measures what is "
             "left on rows that played no part in choosing. The points appear here one by one."
         )
+        st.info(tr(text))
         if settings.work[0]:
-            st.button("Sweep with these settings", type="primary", on_click=start, args=(settings,))
+            st.button(tr("Sweep with these settings"), type="primary", on_click=start, args=(settings,))
 
 
 def status(swept: Swept, settings: SweepSettings, running: bool) -> str:
@@ -75,25 +78,28 @@ def status(swept: Swept, settings: SweepSettings, running: bool) -> str:
     parts = []
     if swept.settings is None:
         made = pd.DataFrame(list(swept.rows))["made"].max()
-        parts.append(f"Measured on {made} and kept with the built-in model; a sweep of your own takes its place.")
+        text = mark("Measured on {date} and kept with the built-in model; a sweep of your own takes its place.")
+        parts.append(tr(text, date=made))
     elif not swept.complete and not running:
-        parts.append(
+        text = mark(
             "The sweep was stopped; these are the points that it had. Start it again, and it goes on from here."
         )
+        parts.append(tr(text))
     if swept.settings is not None and swept.settings != settings:
-        parts.append("The controls have changed since; start the sweep to measure what they say now.")
-    parts += [f"Left out: {plain(reason)}." for reason in swept.refused]
+        parts.append(tr("The controls have changed since; start the sweep to measure what they say now."))
+    parts += [tr("Left out: {reason}.", reason=plain(tr(reason))) for reason in swept.refused]
     return " ".join(parts)
 
 
 def draw_rest(swept: Swept, settings: SweepSettings) -> None:
     """The table, and both ways to take it along."""
     table, session = table_of(swept), state.current()
-    st.header("All points")
+    st.header(tr("All points"))
     draw_table(swept, table)
     with st.container(horizontal=True, vertical_alignment="center"):
-        st.download_button("Download the table", table.to_csv(index=False), "sweep.csv", "text/csv", on_click="ignore")
-        with st.popover("The same on the command line"):
+        text = table.to_csv(index=False)
+        st.download_button(tr("Download the table"), text, "sweep.csv", "text/csv", on_click="ignore")
+        with st.popover(tr("The same on the command line")):
             made = swept.settings
             commands = made.commands(session.model, session.data) if made else ["python assets/make_demo.py sweep"]
             st.code("\n".join(commands), language="bash", wrap_lines=True)

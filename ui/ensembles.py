@@ -11,6 +11,7 @@ import streamlit as st
 
 from pruning.ensemble import COMBINATIONS, Combination
 from pruning.importance import criteria, get_criterion
+from pruning.language import later, mark, tr
 from pruning.masks import Mask
 from pruning.scopes import mask_of, unit_ids
 from ui import state
@@ -31,7 +32,11 @@ if TYPE_CHECKING:
 
 PRESENT, SEEDS = "present", 5
 DRAWN = ("random", "reversed")  # not among the criteria: random masks have seeds here, and nobody wants the worst heads
-HOW: dict[Combination, str] = {"probabilities": "Mean probability", "logits": "Mean logits", "vote": "Vote"}
+HOW: dict[Combination, str] = {
+    "probabilities": mark("Mean probability"),
+    "logits": mark("Mean logits"),
+    "vote": mark("Vote"),
+}
 
 
 @dataclass(frozen=True, eq=False)
@@ -39,12 +44,14 @@ class Fused:
     """An ensemble that was measured.
 
     Attributes:
-        names: Of the members.
+        names: Of the members' recipes.
+        present: The mask that was present.
         best: Position of the member with the highest accuracy.
         change: From that member to the ensemble.
     """
 
     names: tuple[str, ...]
+    present: Mask
     evaluated: EnsembleEvaluation
     best: int
     change: Comparison
@@ -57,21 +64,21 @@ def ensemble_view(model: LoadedModel, theme: Theme) -> None:
 
     task = task_of(model)
     if not isinstance(task, Classification):
-        st.info(
-            plain(
-                f"Ensembles are for classification: their members vote on a class. The task of {model.spec.name} is "
-                f"{task.label.lower()}. Pick a classifier in the sidebar."
-            )
+        text = mark(
+            "Ensembles are for classification: their members vote on a class. The task of {model} is {task}. Pick a "
+            "classifier in the sidebar."
         )
+        st.info(plain(tr(text, model=model.spec.name, task=tr(task.label).lower())))
         return
-    st.markdown(
+    text = mark(
         "Several masks of one model answer together. That takes as long as all members one after the other: it may "
         "gain accuracy, never speed."
     )
+    st.markdown(tr(text))
     chosen, count, how = settings_form(model)
-    st.caption(f"Combined by {COMBINATIONS[how]}.")
+    st.caption(tr("Combined by {how}.", how=tr(COMBINATIONS[how])))
     if len(chosen) < 2:
-        st.info("Pick at least two members.")
+        st.info(tr("Pick at least two members."))
         return
     session = state.current()
     present = session.mask if PRESENT in chosen else Mask()
@@ -82,7 +89,7 @@ def ensemble_view(model: LoadedModel, theme: Theme) -> None:
         return
     job = store().scorer.latest((session_id(), "ensemble"))
     asked = (session_id(), model, session.data, chosen, count, how, present)
-    wait_for(job, key, "Measure the ensemble", lambda: measure(*asked), store().scorer)
+    wait_for(job, key, tr("Measure the ensemble"), lambda: measure(*asked), store().scorer)
 
 
 def settings_form(model: LoadedModel) -> tuple[tuple[str, ...], int, Combination]:
@@ -93,17 +100,17 @@ def settings_form(model: LoadedModel) -> tuple[tuple[str, ...], int, Combination
         name for name in st.session_state.get("ensemble_members", default_recipes(mask)) if name in options
     ]
     chosen = st.multiselect(
-        "Members", options, key="ensemble_members", format_func=lambda name: recipe_label(name, mask),
+        tr("Members"), options, key="ensemble_members", format_func=lambda name: recipe_label(name, mask),
         persist_state="session",
     )  # fmt: skip
     left, right = st.columns(2, gap="medium")
     count = left.slider(
-        f"Heads removed from each, of {heads}", 1, heads - 1, heads // 2, key=f"ensemble_count_{heads}",
-        persist_state="session", help="The present mask stays as it is.",
+        tr("Heads removed from each, of {n}", n=heads), 1, heads - 1, heads // 2, key=f"ensemble_count_{heads}",
+        persist_state="session", help=tr("The present mask stays as it is."),
     )  # fmt: skip
     how = right.segmented_control(
-        "Combined by", list(COMBINATIONS), default=next(iter(COMBINATIONS)), key="ensemble_how", required=True,
-        format_func=HOW.__getitem__, persist_state="session",
+        tr("Combined by"), list(COMBINATIONS), default=next(iter(COMBINATIONS)), key="ensemble_how", required=True,
+        format_func=lambda name: tr(HOW[name]), persist_state="session",
     )  # fmt: skip
     return tuple(chosen), int(count), how or next(iter(COMBINATIONS))
 
@@ -129,10 +136,10 @@ def recipe_label(name: str, mask: Mask) -> str:
     ('Random heads, seed 3', 'The present mask (2 heads)')
     """
     if name == PRESENT:
-        return f"The present mask ({len(mask.heads):,} heads)"
+        return tr("The present mask ({n:,} heads)", n=len(mask.heads))
     if name.startswith("random "):
-        return f"Random heads, seed {name.split()[1]}"
-    return f"Lowest by {get_criterion(name).label}"
+        return tr("Random heads, seed {seed}", seed=name.split()[1])
+    return tr("Lowest by {criterion}", criterion=tr(get_criterion(name).label))
 
 
 # Measuring -------------------------------------------------------------------------------------------------------
@@ -150,15 +157,14 @@ def measure(
         from pruning.evaluation import compare
 
         def measuring(done: int, total: int) -> None:
-            job.report(done, total, f"Measuring {len(chosen)} members")
+            job.report(done, total, later("Measuring {n} members", n=len(chosen)))
 
-        job.report(0, 1, "Reading the rows")
+        job.report(0, 1, mark("Reading the rows"))
         rows = recoveries.rows(model, data)
         masks = [present if name == PRESENT else member(job, model, data, name, count, rows.train) for name in chosen]
         found = evaluate_ensemble(model, masks, rows.measure, how=how, on_progress=measuring)
         best = int(np.argmax([one.metrics["accuracy"].value for one in found.members]))
-        names = tuple(recipe_label(name, present) for name in chosen)
-        recoveries.results.put(key, Fused(names, found, best, compare(found.members[best], found.combined)))
+        recoveries.results.put(key, Fused(chosen, present, found, best, compare(found.members[best], found.combined)))
 
     return submit_again(store().scorer, Job((session, "ensemble"), key, work))
 
@@ -170,7 +176,8 @@ def member(job: Job, model: LoadedModel, data: str, name: str, count: int, rows:
     from pruning.importance.scoring import score
 
     def scoring(done: int, total: int) -> None:
-        job.report(done, total, f"Scoring heads by {get_criterion(name).label}")
+        by = later(get_criterion(name).label)
+        job.report(done, total, later("Scoring heads by {criterion}", criterion=by))
 
     known = store().importance(model.spec.name, data, name)
     return (known or score(model, name, rows, progress=scoring)).lowest(count)
@@ -192,26 +199,28 @@ def draw(found: Fused) -> None:
     st.header(finding(found))
     rows = [
         [
-            html.escape(name.partition(" (")[0]),
+            html.escape(recipe_label(name, found.present).partition(" (")[0]),
             str(len(one.mask.heads)),
             value_text(one),
-            "best member" if i == found.best else "",
+            tr("best member") if i == found.best else "",
         ]
         for i, (name, one) in enumerate(zip(found.names, evaluated.members, strict=True))
     ]
     combined = [
-        "<b>Ensemble</b>",
+        f"<b>{tr('Ensemble')}</b>",
         "",
         value_text(evaluated.combined),
         change_text(found.change, "accuracy"),
     ]
-    table(["Model", "Heads removed", "Accuracy", "Paired difference to the best member"], [*rows, combined])
+    heads = [tr("Model"), tr("Heads removed"), tr("Accuracy"), tr("Paired difference to the best member")]
+    table(heads, [*rows, combined])
     if evaluated.disagreement is not None:
-        st.markdown(
-            f"**Disagreement: {look.proportion(evaluated.disagreement)}** of the rows are answered right by one of two "
-            "members and wrong by the other, a mean over pairs. Members that err alike have little to give each other."
+        text = mark(
+            "**Disagreement: {share}** of the rows are answered right by one of two members and wrong by the other, a "
+            "mean over pairs. Members that err alike have little to give each other."
         )
-    st.caption("The best member was picked on these very rows, which flatters it a little.")
+        st.markdown(tr(text, share=look.proportion(evaluated.disagreement)))
+    st.caption(tr("The best member was picked on these very rows, which flatters it a little."))
 
 
 def finding(found: Fused) -> str:
@@ -221,7 +230,7 @@ def finding(found: Fused) -> str:
     """
     difference = found.change.differences["accuracy"]
     if difference.low > 0:
-        return "The ensemble is better than its best member"
+        return tr("The ensemble is better than its best member")
     if difference.high < 0:
-        return "The ensemble is worse than its best member"
-    return "The ensemble is not clearly different from its best member"
+        return tr("The ensemble is worse than its best member")
+    return tr("The ensemble is not clearly different from its best member")

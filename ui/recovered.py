@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import streamlit as st
 
+from pruning.language import mark, tr
 from pruning.recovery.methods import get_method
 from pruning.recovery.settings import by_cut
 from ui import charts, state
@@ -26,11 +27,11 @@ if TYPE_CHECKING:
     from pruning.recovery.training import Recovered
 
 REASONS = {
-    "epochs": "all epochs are done",
-    "minutes": "the time was up",
-    "patience": "the held-out loss had not fallen for several epochs",
-    "asked": "you stopped it",
-    "diverged": "the loss was no longer finite",
+    "epochs": mark("all epochs are done"),
+    "minutes": mark("the time was up"),
+    "patience": mark("the held-out loss had not fallen for several epochs"),
+    "asked": mark("you stopped it"),
+    "diverged": mark("the loss was no longer finite"),
 }
 
 
@@ -39,11 +40,11 @@ def other_result(model: LoadedModel) -> None:
     trained = store().recoveries.trained(session_id())
     if trained is None or trained.source != model.fingerprint or trained.asked.mask == state.current().mask:
         return
-    st.info(
-        f"There is a trained model of another mask ({mask_words(trained.asked.mask)}, "
-        f"{_method(trained).lower()}). Its figures are not those of the present mask."
+    text = mark(
+        "There is a trained model of another mask ({removed}, {method}). Its figures are not those of the present mask."
     )
-    st.button("Restore that mask", on_click=_restore, args=(trained,))
+    st.info(tr(text, removed=mask_words(trained.asked.mask), method=_method(trained).lower()))
+    st.button(tr("Restore that mask"), on_click=_restore, args=(trained,))
 
 
 def _restore(trained: Trained) -> None:
@@ -53,23 +54,25 @@ def _restore(trained: Trained) -> None:
 def draw_result(model: LoadedModel, trained: Trained, theme: Theme) -> None:
     """The three models side by side, the record of the training, and the checkpoint."""
     session, recovered = state.current(), trained.recovered
-    st.header("Recovered")
+    st.header(tr("Recovered"))
     if session.replacement != trained.asked.compensation:
-        st.caption(f"Trained with {REPLACEMENTS[trained.asked.compensation].lower()} in place of what was cut.")
+        what = tr(REPLACEMENTS[trained.asked.compensation]).lower()
+        st.caption(tr("Trained with {what} in place of what was cut.", what=what))
     outcome = store().recoveries.outcome(trained, session.data)
     if outcome is None:
         _measure(model, trained)
     else:
         columns = st.columns(3)
-        metric_card(columns[0], "Unpruned", outcome.whole.evaluation)
-        metric_card(columns[1], "Pruned", outcome.pruned.evaluation, outcome.pruned.change)
-        metric_card(columns[2], "Recovered", outcome.recovered.evaluation, outcome.recovered.change)
+        metric_card(columns[0], tr("Unpruned"), outcome.whole.evaluation)
+        metric_card(columns[1], tr("Pruned"), outcome.pruned.evaluation, outcome.pruned.change)
+        metric_card(columns[2], tr("Recovered"), outcome.recovered.evaluation, outcome.recovered.change)
         gain = change_text(outcome.gained, main_metric(outcome.whole.evaluation))
-        st.markdown(f"**Training changed the pruned model by {gain}**, paired on the same rows.")
+        st.markdown(tr("**Training changed the pruned model by {gain}**, paired on the same rows.", gain=gain))
     before, after = model.anatomy.parameters, recovered.pruned.parameters
     words = training_words(_method(trained), recovered)
-    st.caption(f"{look.parameters(after)} instead of {look.parameters(before)}. {words}")
-    figure = training_chart(recovered.history, subtitle="after each epoch; the ringed state is kept", theme=theme)
+    sizes = tr("{after} instead of {before}.", after=look.parameters(after), before=look.parameters(before))
+    st.caption(f"{sizes} {words}")
+    figure = training_chart(recovered.history, subtitle=tr("after each epoch; the ringed state is kept"), theme=theme)
     alt = describe_training(recovered.history)
     st.plotly_chart(figure, theme=None, config=charts.CONFIG, key="training_done", alt=alt)
     take_away(model, trained)
@@ -85,26 +88,31 @@ def _measure(model: LoadedModel, trained: Trained) -> None:
 
     if job is None or job.fingerprint != wanted:
         job = ask()
-    wait_for(job, wanted, "Measure all three models", ask, store().evaluator)
+    wait_for(job, wanted, tr("Measure all three models"), ask, store().evaluator)
 
 
 def _method(trained: Trained) -> str:
-    return get_method(trained.asked.method).label
+    return tr(get_method(trained.asked.method).label)
 
 
 def training_words(method: str, found: Recovered | Record) -> str:
     """How it was trained and why it ended."""
     (rows, held), cuts = found.rows, len(by_cut(found.history))
     if found.best.step:
-        kept = f"the state after step {found.best.step:,}{' of the last cut' if cuts > 1 else ''} was kept"
+        last = mark("the state after step {step:,} of the last cut was kept")
+        kept = tr(last if cuts > 1 else mark("the state after step {step:,} was kept"), step=found.best.step)
     elif cuts > 1:
-        kept = "training after the last cut helped nothing, so the model is as it was at that cut"
+        kept = tr("training after the last cut helped nothing, so the model is as it was at that cut")
     else:
-        kept = "training helped nothing, so the model is as it was cut"
-    return (
-        f"{method}{f' in {cuts} cuts' if cuts > 1 else ''} on {rows:,} rows, {held:,} held out: {found.steps:,} steps "
-        f"in {look.number(found.seconds)} s, ended because {REASONS[found.reason]}; {kept}."
+        kept = tr("training helped nothing, so the model is as it was cut")
+    how = tr("{method} in {n} cuts", method=method, n=cuts) if cuts > 1 else method
+    text = mark(
+        "{method} on {rows:,} rows, {held:,} held out: {steps:,} steps in {seconds} s, ended because {reason}; {kept}."
     )
+    return tr(
+        text, method=how, rows=rows, held=held, steps=found.steps, seconds=look.number(found.seconds),
+        reason=tr(REASONS[found.reason]), kept=kept,
+    )  # fmt: skip
 
 
 def take_away(model: LoadedModel, trained: Trained) -> None:
@@ -118,18 +126,19 @@ def take_away(model: LoadedModel, trained: Trained) -> None:
             def pack() -> None:
                 recoveries.pack(session_id(), model, data, trained)
 
-            wait_for(job, (*key, data), "Make the checkpoint", pack, recoveries.trainer)
+            wait_for(job, (*key, data), tr("Make the checkpoint"), pack, recoveries.trainer)
         else:
             size = f"{archive.path.stat().st_size / 1e6:,.0f} MB"
             st.download_button(
-                f"Download the checkpoint ({size})", lambda: archive.path.open("rb"), "smaller.zip", "application/zip",
-                on_click="ignore", type="primary",
+                tr("Download the checkpoint ({size})", size=size), lambda: archive.path.open("rb"), "smaller.zip",
+                "application/zip", on_click="ignore", type="primary",
             )  # fmt: skip
         mask = json.dumps(trained.asked.mask.to_json())
         st.download_button("mask.json", mask, "mask.json", "application/json", on_click="ignore", key="recover_mask")
-        with st.popover("The same on the command line"):
+        with st.popover(tr("The same on the command line")):
             st.code(command(model.spec.name, trained.data, trained.asked), language="bash", wrap_lines=True)
-            st.caption("It trains with the method's own settings; the advanced ones are for Python.")
+            st.caption(tr("It trains with the method's own settings; the advanced ones are for Python."))
     if archive is not None:
         difference = look.number(archive.reload_difference)
-        st.caption(f"Written, reloaded with plain transformers and compared: largest difference {difference}.")
+        text = mark("Written, reloaded with plain transformers and compared: largest difference {difference}.")
+        st.caption(tr(text, difference=difference))

@@ -15,7 +15,8 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pruning.errors import Cancelled, DataError, PruningError
+from pruning.errors import Cancelled, DataError, PruningError, message_of
+from pruning.language import Later, later, mark
 from pruning.masks import Mask
 from pruning.plan import COMPENSATIONS
 from pruning.recovery.settings import by_cut
@@ -89,7 +90,8 @@ class Recoveries:
         if train.fingerprint != measure.fingerprint:
             return Rows(train, measure, False)
         if len(train) < 2:
-            raise DataError(f"{data} has one row: some rows train and others measure, so there must be at least two")
+            text = mark("{data} has one row: some rows train and others measure, so there must be at least two")
+            raise DataError(text, data=data)
         one, other = (train.at(range(first, len(train), 2)) for first in (0, 1))
         return Rows(one, other, True)
 
@@ -108,8 +110,8 @@ class Recoveries:
 
         def work(job: Job) -> Iterator[None]:
             found: dict[str, Measured] = {}
-            refused: dict[str, str] = {}
-            job.report(0, 1, "Reading the rows")
+            refused: dict[str, Later] = {}
+            job.report(0, 1, mark("Reading the rows"))
             rows = self.rows(model, data)
             for method in COMPENSATIONS:
                 job.partial = method
@@ -118,7 +120,7 @@ class Recoveries:
                 except Cancelled:
                     raise
                 except PruningError as error:
-                    refused[method] = str(error)
+                    refused[method] = message_of(error)
                     continue
                 whole = yield from self._pair(job, model, rows.measure, Variant.of(mask, made), found, method)
             self.results.put(key, Compared(whole, found, refused))
@@ -151,7 +153,7 @@ class Recoveries:
 
         def work(job: Job) -> None:
             assert isinstance(job, TrainingJob)
-            job.report(0, 1, "Reading the rows")
+            job.report(0, 1, mark("Reading the rows"))
             rows = self.rows(model, data)
             if asked.cuts > 1:
                 found = train_in_steps(job, model, rows.train, asked)
@@ -184,7 +186,7 @@ class Recoveries:
             asked, rows = trained.asked, self.rows(model, data)
             made = self._replacements.make(job, model, trained.data, asked.mask, asked.compensation)
             whole = yield from self._pair(job, model, rows.measure, Variant.of(asked.mask, made), found, "pruned")
-            after = yield from measure_all(job, trained.smaller, rows.measure, "Measuring the recovered model")
+            after = yield from measure_all(job, trained.smaller, rows.measure, mark("Measuring the recovered model"))
             pruned = found["pruned"]
             recovered = Measured(after, compare(whole.evaluation, after))
             outcome = Outcome(whole, pruned, recovered, compare(pruned.evaluation, after))
@@ -214,9 +216,9 @@ class Recoveries:
             story = Story(None, command(model.spec.name, trained.data, trained.asked), data, before, after)
             home = Path(tempfile.mkdtemp(prefix="headroom-"))
             try:
-                job.report(0, 2, "Writing the checkpoint and reloading it")
+                job.report(0, 2, mark("Writing the checkpoint and reloading it"))
                 written = export_checkpoint(model, trained.recovered.pruned, home / FOLDER, story=story)
-                job.report(1, 2, "Packing")
+                job.report(1, 2, mark("Packing"))
                 zipped = Path(shutil.make_archive(str(home / FOLDER), "zip", home, FOLDER))
                 shutil.rmtree(home / FOLDER)
                 job.report(2, 2)
@@ -247,12 +249,12 @@ def train_at_once(
 
     def follow(done: int, total: int, history: tuple[History, ...]) -> None:
         job.partial = history
-        job.report(done, total, "Training")
+        job.report(done, total, mark("Training"))
 
-    job.report(0, 1, "Cutting")
+    job.report(0, 1, mark("Cutting"))
     pruned = prune(model, asked.mask, compensation=compensation)
     job.started = time.monotonic()
-    job.report(0, 1, "Looking at the held-out rows")
+    job.report(0, 1, mark("Looking at the held-out rows"))
     return recover(model, pruned, rows, settings=asked.settings, progress=follow, should_stop=job.stop.is_set)
 
 
@@ -261,22 +263,23 @@ def train_in_steps(job: TrainingJob, model: LoadedModel, rows: Examples, asked: 
     from pruning.recovery.gradual import gradual, in_steps
 
     def scoring(done: int, total: int) -> None:
-        job.report(done, total, "Ranking what is cut")
+        job.report(done, total, mark("Ranking what is cut"))
 
     masks = in_steps(model, asked.mask, rows, asked.cuts, batch_size=asked.settings.batch_size, progress=scoring)
     minutes = asked.settings.minutes
 
     def follow(done: int, total: int, history: tuple[History, ...]) -> None:
         job.partial = history
-        job.report(done, total, f"Training after cut {len(by_cut(history))} of {len(masks)}")
+        cut = len(by_cut(history))
+        job.report(done, total, later("Training after cut {n} of {total}", n=cut, total=len(masks)))
 
     job.started = time.monotonic()
-    job.report(0, 1, "Looking at the held-out rows")
+    job.report(0, 1, mark("Looking at the held-out rows"))
     share = replace(asked.settings, minutes=minutes and minutes / len(masks))
     return gradual(model, masks, rows, settings=share, progress=follow, should_stop=job.stop.is_set)
 
 
-def measure_all(job: Job, model: LoadedModel, rows: Examples, step: str) -> Generator[None, None, Evaluation]:
+def measure_all(job: Job, model: LoadedModel, rows: Examples, step: str | Later) -> Generator[None, None, Evaluation]:
     """Evaluate a model that is no mask of another, giving way between samples, and return the evaluation."""
     from pruning.evaluation import evaluate_in_steps
 

@@ -9,11 +9,13 @@ import streamlit as st
 
 from pruning.errors import PruningError
 from pruning.importance import get_criterion
+from pruning.language import mark, tr
 from pruning.plan import COMPENSATIONS
 from pruning.recovery.methods import get_method, recovery_methods
 from pruning.recovery.settings import Training
 from ui import charts, state
 from ui.controls import mirror_key, on_move
+from ui.details import NAMES
 from ui.figures import main_metric, metric_card, no_figure
 from ui.importance import known_importance, scoring_state
 from ui.jobs import Job
@@ -25,7 +27,7 @@ from ui.removed import mask_words
 from ui.sidebar import REFRESH_SECONDS
 from ui.store import session_id, store
 from ui.sweeping import about
-from ui.theme import Theme, plain
+from ui.theme import Theme, as_sentence, plain
 from ui.tradeoff_text import REPLACEMENTS
 from ui.training_form import advanced_form
 from ui.waiting import wait_for
@@ -34,13 +36,13 @@ if TYPE_CHECKING:
     from pruning.models import LoadedModel
 
 ABOUT = {
-    "none": "What is cut is gone.",
-    "mean": "Its mean output, folded into the biases.",
-    "reconstruct": "Projections fitted again by least squares.",
+    "none": mark("What is cut is gone."),
+    "mean": mark("Its mean output, folded into the biases."),
+    "reconstruct": mark("Projections fitted again by least squares."),
 }
 EXAMPLE, EXAMPLE_SHARE = "gradient", 2 / 3  # criterion and share of the heads: half of them can go for nothing
 MOST_CUTS = 8
-CUTS_HELP = (
+CUTS_HELP = mark(
     "In several steps, a part of what the mask removes is cut, the rest is trained, then the next part is cut: the "
     "least important first, by absolute gradient. The steps share the minutes, and each has the epochs set below. They "
     "start from the whole model, so nothing can stand in for what is cut."
@@ -65,17 +67,18 @@ def nothing_removed(model: LoadedModel) -> None:
     """What to do first, with the button there."""
     heads = sum(model.anatomy.heads_per_site)
     count = round(EXAMPLE_SHARE * heads)
-    st.info("Nothing is removed yet, so there is nothing to recover. Remove heads on Prune, or take an example.")
+    st.info(tr("Nothing is removed yet, so there is nothing to recover. Remove heads on Prune, or take an example."))
     importance = known_importance(Scoring(EXAMPLE))
     if importance is None:
         scoring_state(Scoring(EXAMPLE))
     with st.container(horizontal=True):
         if importance is not None:
+            label = tr(get_criterion(EXAMPLE).label).lower()
             st.button(
-                f"Take {count} of {heads} heads of lowest {get_criterion(EXAMPLE).label.lower()}",
+                tr("Take {n} of {total} heads of lowest {criterion}", n=count, total=heads, criterion=label),
                 type="primary", on_click=state.edit_mask, args=(importance.lowest(count),),
             )  # fmt: skip
-        if st.button("Open Prune"):
+        if st.button(tr("Open Prune")):
             st.switch_page("pages/prune.py")
 
 
@@ -85,23 +88,23 @@ def nothing_removed(model: LoadedModel) -> None:
 def without_training(model: LoadedModel) -> None:
     """The three replacements side by side."""
     session = state.current()
-    st.header("Without training")
+    st.header(tr("Without training"))
     found = store().recoveries.compared(model, session.data, session.mask)
     columns = st.columns(len(COMPENSATIONS))
     for column, method in zip(columns, COMPENSATIONS, strict=True):
-        label = f"{REPLACEMENTS[method]} in place"
+        label = tr("{what} in place", what=tr(REPLACEMENTS[method]))
         if found is None or method in found.refused:
-            no_figure(column, label, found.refused[method] if found else ABOUT[method])
+            no_figure(column, label, tr(found.refused[method] if found else ABOUT[method]))
         else:
             measured = found.found[method]
             metric_card(column, label, measured.evaluation, measured.change)
-            column.caption(ABOUT[method])
+            column.caption(tr(ABOUT[method]))
     if found is not None:
-        name = main_metric(found.whole.evaluation)
-        st.caption(f"Changes are against the unpruned model on the same rows, paired ({name}, 95% intervals).")
+        text = mark("Changes are against the unpruned model on the same rows, paired ({metric}, 95% intervals).")
+        st.caption(tr(text, metric=tr(NAMES[main_metric(found.whole.evaluation)]).lower()))
         return
     job = store().evaluator.latest((session_id(), "compare replacements"))
-    label = "Measure all three"
+    label = tr("Measure all three")
     wait_for(job, _compare_key(model), label, lambda: _compare(model), store().evaluator, primary=False)
 
 
@@ -120,14 +123,15 @@ def _compare_key(model: LoadedModel) -> object:
 
 def with_training(model: LoadedModel, theme: Theme) -> None:
     """The form, the training as it runs, and the result."""
-    st.header("With training")
+    st.header(tr("With training"))
     job = store().recoveries.trainer.latest((session_id(), "train"))
     if isinstance(job, TrainingJob) and job.active:
         st.fragment(_follow_training, run_every=2 * REFRESH_SECONDS)(job, theme)
         return
     settings_form(model)
     if job is not None and job.state == "failed" and job.fingerprint[1] == model.fingerprint:
-        st.error(plain(f"Training has failed: {job.error}. Change the settings above, or pick other data."))
+        text = mark("Training has failed: {error}. Change the settings above, or pick other data.")
+        st.error(plain(tr(text, error=job.error)))
     trained = store().recoveries.trained(session_id())
     if trained is None or trained.source != model.fingerprint:
         return
@@ -143,29 +147,29 @@ def settings_form(model: LoadedModel) -> None:
     left, middle, right = st.columns(3, gap="medium")
     with left:
         name = st.selectbox(
-            "Method", list(TRAINING), key="train_method", format_func=lambda name: TRAINING[name].label,
+            tr("Method"), list(TRAINING), key="train_method", format_func=lambda name: tr(TRAINING[name].label),
             index=len(TRAINING) - 1, persist_state="session",
         )  # fmt: skip
-        st.caption(get_method(name).about)
+        st.caption(tr(get_method(name).about))
     with middle:
         _start_choice(session.compensation)
     with right:
         minutes = st.slider(
-            "Minutes at most", 1, 10, 2, key="train_minutes", persist_state="session",
-            help="Training stops then and keeps the state with the lowest held-out loss. Several steps share them.",
+            tr("Minutes at most"), 1, 10, 2, key="train_minutes", persist_state="session",
+            help=tr("Training stops then and keeps the state with the lowest held-out loss. Several steps share them."),
         )  # fmt: skip
     with middle:
         cuts = _cuts_choice(session.replacement)
-    with st.expander("Advanced"):
+    with st.expander(tr("Advanced")):
         try:
             settings = advanced_form(TRAINING[name], minutes)
         except PruningError as error:
             settings = None
-            st.error(plain(f"{error}."))
+            st.error(plain(as_sentence(error)))
     if settings is not None:
         st.caption(rows_text(model, settings))
     asked = Asked(session.mask, session.replacement, name, settings, cuts) if settings else None
-    st.button("Start training", type="primary", disabled=asked is None, on_click=_train, args=(model, asked))
+    st.button(tr("Start training"), type="primary", disabled=asked is None, on_click=_train, args=(model, asked))
 
 
 def _start_choice(shown: str) -> None:
@@ -177,9 +181,9 @@ def _start_choice(shown: str) -> None:
         return method
 
     st.segmented_control(
-        "In place of what is cut", COMPENSATIONS, default=shown, key=key, required=True,
-        format_func=REPLACEMENTS.__getitem__, on_change=on_move("recover_start", key, choose),
-        help="Training begins with the model that has this in place. Prune shows the same choice.",
+        tr("In place of what is cut"), COMPENSATIONS, default=shown, key=key, required=True,
+        format_func=lambda name: tr(REPLACEMENTS[name]), on_change=on_move("recover_start", key, choose),
+        help=tr("Training begins with the model that has this in place. Prune shows the same choice."),
     )  # fmt: skip
 
 
@@ -187,13 +191,18 @@ def _cuts_choice(replacement: str) -> int:
     """In how many steps the mask is reached; all at once where something stands in for what is cut."""
     free = replacement == "none"
     chosen = st.selectbox(
-        "Cut in", range(1, MOST_CUTS + 1) if free else [1], key="train_cuts" if free else "train_one_cut",
-        format_func=lambda cuts: f"{cuts} steps" if cuts > 1 else "1 step, all at once", disabled=not free,
-        persist_state="session" if free else None, help=CUTS_HELP,
+        tr("Cut in"), range(1, MOST_CUTS + 1) if free else [1], key="train_cuts" if free else "train_one_cut",
+        format_func=_cuts_label, disabled=not free,
+        persist_state="session" if free else None, help=tr(CUTS_HELP),
     )  # fmt: skip
     if not free:
-        st.caption(f"Several steps start from the whole model: choose “{REPLACEMENTS['none']}” above for them.")
+        text = mark("Several steps start from the whole model: choose “{nothing}” above for them.")
+        st.caption(tr(text, nothing=tr(REPLACEMENTS["none"])))
     return chosen
+
+
+def _cuts_label(cuts: int) -> str:
+    return tr("{n} steps", n=cuts) if cuts > 1 else tr("1 step, all at once")
 
 
 def rows_text(model: LoadedModel, settings: Training) -> str:
@@ -202,13 +211,18 @@ def rows_text(model: LoadedModel, settings: Training) -> str:
     source, share = plain(state.data_label(calibration_data(data))), f"{settings.held_out:.0%}"
     known = store().recoveries.known_rows(model, data)
     if known is None:
-        return f"Trains on the calibration rows of {source}; {share} of them are held out for stopping early."
+        text = mark("Trains on the calibration rows of {data}; {share} of them are held out for stopping early.")
+        return tr(text, data=source, share=share)
     count = len(known.train)
     held = max(1, round(settings.held_out * count)) if settings.held_out else 0
-    text = f"Trains on {count - held:,} calibration rows of {source} and holds out {held:,} for stopping early."
+    text = mark("Trains on {n:,} calibration rows of {data} and holds out {held:,} for stopping early.")
+    said = [tr(text, n=count - held, data=source, held=held)]
     if known.divided:
-        text += " The data has no split, so every other row trains or measures; replacements were made from all rows."
-    return f"{text} The {len(known.measure):,} rows that measure play no part."
+        text = mark(
+            "The data has no split, so every other row trains or measures; replacements were made from all rows."
+        )
+        said.append(tr(text))
+    return " ".join([*said, tr("The {n:,} rows that measure play no part.", n=len(known.measure))])
 
 
 def _train(model: LoadedModel, asked: Asked) -> None:
@@ -222,21 +236,26 @@ def _follow_training(job: TrainingJob, theme: Theme) -> None:
         st.rerun()
     place = store().recoveries.trainer.place(job)
     asked: Asked = job.fingerprint[-1]
-    cuts = f" in {asked.cuts} steps" if asked.cuts > 1 else ""
-    what = f"{get_method(asked.method).label}, {mask_words(asked.mask)} removed{cuts}"
+    about_it = {"method": tr(get_method(asked.method).label), "removed": mask_words(asked.mask), "n": asked.cuts}
+    several = mark("{method}, {removed} removed in {n} steps")
+    what = tr(several if asked.cuts > 1 else mark("{method}, {removed} removed"), **about_it)
     left = None if job.seconds_left is None else min(job.seconds_left, *_until_limit(job, asked.settings.minutes))
-    how_long = f", at most {about(left)} left" if left is not None else ""
-    step = f"{job.step}: step {job.done:,} of {job.total:,}" if job.partial is not None else job.step or "Starting"
-    text = f"Waiting: {place} before this" if place else f"{what}. {step}{how_long}"
+    step = tr(job.step) or tr("Starting")
+    if job.partial is not None:
+        step = tr("{what}: step {done:,} of {total:,}", what=step, done=job.done, total=job.total)
+    if left is not None:
+        step = tr("{step}, at most {time} left", step=step, time=about(left))
+    text = tr("Waiting: {n} before this", n=place) if place else tr("{what}. {step}", what=what, step=step)
     st.progress(min(1.0, job.done / max(1, job.total)), text=plain(text))
     with st.container(horizontal=True):
         stopping = job.stop.is_set()
-        label = "Stopping …" if stopping else "Stop and keep the best"
+        label = tr("Stopping …") if stopping else tr("Stop and keep the best")
         st.button(label, on_click=job.stop.set, disabled=stopping or job.partial is None, type="primary")
-        st.button("Cancel", key="cancel_train", on_click=job.cancel)
+        st.button(tr("Cancel"), key="cancel_train", on_click=job.cancel)
     with st.container(height=350, border=False):
         if job.partial:
-            figure = training_chart(job.partial, subtitle="after each epoch; the ringed state is kept", theme=theme)
+            subtitle = tr("after each epoch; the ringed state is kept")
+            figure = training_chart(job.partial, subtitle=subtitle, theme=theme)
             st.plotly_chart(
                 figure, theme=None, config=charts.CONFIG, key="training_live", alt=describe_training(job.partial)
             )

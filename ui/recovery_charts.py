@@ -8,12 +8,14 @@ from dataclasses import replace
 
 import plotly.graph_objects as go
 
+from pruning.language import mark, tr
 from pruning.recovery.settings import History, by_cut
 from ui import theme as look
 from ui.figure import figure_with_heading
 from ui.theme import Theme
 
 PLOT_PX, LABEL_PX = 220, 72
+NO_BOX = "<extra></extra>"  # beside the hover text
 
 
 def kept_row(history: Sequence[History]) -> History | None:
@@ -33,17 +35,19 @@ def training_title(history: Sequence[History]) -> str:
     """
     kept = kept_row(history)
     if not history or kept is None or kept.held_out_loss is None:
-        return "Nothing is held out: the last state is kept"
+        return tr("Nothing is held out: the last state is kept")
     cuts, lowest = by_cut(history), look.number(kept.held_out_loss)
     if len(cuts) > 1:
-        how = "is" if len(cuts[-1]) == 1 else "fell to" if kept.step else "has not fallen below"
-        return f"After cut {len(cuts)} the held-out loss {how} {lowest}"
+        text = mark("After cut {n} the held-out loss has not fallen below {loss}")
+        text = mark("After cut {n} the held-out loss fell to {loss}") if kept.step else text
+        text = mark("After cut {n} the held-out loss is {loss}") if len(cuts[-1]) == 1 else text
+        return tr(text, n=len(cuts), loss=lowest)
     first = look.number(history[0].held_out_loss)
     if len(history) == 1:
-        return f"The held-out loss is {first} before training"
+        return tr("The held-out loss is {loss} before training", loss=first)
     if kept.step == history[0].step:
-        return "Training has not lowered the held-out loss"
-    return f"The held-out loss fell from {first} to {lowest}"
+        return tr("Training has not lowered the held-out loss")
+    return tr("The held-out loss fell from {first} to {lowest}", first=first, lowest=lowest)
 
 
 def counted_through(history: Sequence[History]) -> list[tuple[History, ...]]:
@@ -80,8 +84,8 @@ def training_chart(
     figure.update_layout(margin_r=LABEL_PX)
     _cut_lines(figure, [rows[0].step for rows in cuts], colours.secondary)
     lines = (
-        ("training", "train_loss", colours.secondary, 1.2, 4),
-        ("held out", "held_out_loss", colours.accent, 3, 7),
+        (tr("training"), "train_loss", colours.secondary, 1.2, 4),
+        (tr("held out"), "held_out_loss", colours.accent, 3, 7),
     )
     for name, column, colour, width, size in lines:
         parts = [
@@ -91,8 +95,8 @@ def training_chart(
             _line(figure, name, list(filter(None, parts)), colour, width, size)
     if kept:
         _ring(figure, kept, (cuts[-1][0].step if cuts else 0) + kept.step, colours.kept)
-    figure.update_xaxes(title_text="steps", fixedrange=True, rangemode="tozero", nticks=7)
-    figure.update_yaxes(title_text="loss", fixedrange=True, nticks=5)
+    figure.update_xaxes(title_text=tr("steps"), fixedrange=True, rangemode="tozero", nticks=7)
+    figure.update_yaxes(title_text=tr("loss"), fixedrange=True, nticks=5)
     return figure
 
 
@@ -101,7 +105,7 @@ def _cut_lines(figure: go.Figure, steps: list[int], colour: str) -> None:
     for number, step in enumerate(steps[1:], 2):
         figure.add_vline(step, line={"color": colour, "width": 1, "dash": "dot"})
         figure.add_annotation(
-            x=step, y=1, yref="paper", text=f"cut {number}" if number == 2 else str(number), showarrow=False,
+            x=step, y=1, yref="paper", text=tr("cut {n}", n=number) if number == 2 else str(number), showarrow=False,
             xanchor="right", yanchor="top", xshift=-3, font={"color": colour, "size": look.CAPTION_PX},
         )  # fmt: skip
 
@@ -117,7 +121,7 @@ def _line(
     figure.add_scatter(
         x=x, y=y, mode="lines+markers", name=name, line={"color": colour, "width": width}, cliponaxis=False,
         marker={"color": colour, "size": size}, customdata=[loss and look.number(loss) for loss in y],
-        hovertemplate=f"{name} loss %{{customdata}} after %{{x}} steps<extra></extra>",
+        hovertemplate=tr("{line}: loss {loss} after {n} steps", line=name, loss="%{customdata}", n="%{x}") + NO_BOX,
     )  # fmt: skip
     figure.add_annotation(
         x=x[-1], y=y[-1], text=name, showarrow=False, xanchor="left", xshift=10,
@@ -130,11 +134,11 @@ def _ring(figure: go.Figure, kept: History, step: int, colour: str) -> None:
     if loss is None:
         return
     figure.add_scatter(
-        x=[step], y=[loss], mode="markers", name="kept", cliponaxis=False, hoverinfo="skip",
+        x=[step], y=[loss], mode="markers", name=tr("kept"), cliponaxis=False, hoverinfo="skip",
         marker={"symbol": "circle-open", "size": 15, "color": colour, "line": {"width": 2.5}},
     )  # fmt: skip
     figure.add_annotation(
-        x=step, y=loss, text="kept", showarrow=False, yanchor="top", yshift=-12,
+        x=step, y=loss, text=tr("kept"), showarrow=False, yanchor="top", yshift=-12,
         font={"color": colour, "size": look.CAPTION_PX},
     )  # fmt: skip
 
@@ -142,7 +146,12 @@ def _ring(figure: go.Figure, kept: History, step: int, colour: str) -> None:
 def describe_training(history: Sequence[History], title: str = "") -> str:
     """The same in words, for those who do not see the chart."""
     rows = [
-        f"after {row.step} steps training loss {look.number(row.train_loss)}, held out {look.number(row.held_out_loss)}"
+        tr(
+            "after {n} steps training loss {loss}, held out {held}",
+            n=row.step,
+            loss=look.number(row.train_loss),
+            held=look.number(row.held_out_loss),
+        )
         for rows in counted_through(history)
         for row in rows
     ]

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pruning.builtin import BUILT_IN
+from pruning.language import Later
 from pruning.masks import Mask
 from pruning.recovery.settings import Training
 from ui.jobs import Job
@@ -54,7 +55,7 @@ class Compared:
 
     whole: Measured
     found: dict[str, Measured]
-    refused: dict[str, str]
+    refused: dict[str, Later]
 
 
 @dataclass(frozen=True)
@@ -140,9 +141,10 @@ class TrainingJob(Job):
 def command(model: str, data: str, asked: Asked) -> str:
     """What cuts and trains the same on the command line, with the settings that it has options for.
 
-    >>> from pruning.masks import Mask
-    >>> command("demo", "demo", Asked(Mask(), "mean", "distill", Training(minutes=2)))
-    'python -m pruning prune demo --mask mask.json -o smaller --recover mean --recover distill --recover-minutes 2'
+        >>> from pruning.language import Later
+    from pruning.masks import Mask
+        >>> command("demo", "demo", Asked(Mask(), "mean", "distill", Training(minutes=2)))
+        'python -m pruning prune demo --mask mask.json -o smaller --recover mean --recover distill --recover-minutes 2'
     """
     parts = ["python", "-m", "pruning", "prune", model, "--mask", "mask.json", "-o", FOLDER]
     parts += ["--recover", asked.compensation] if asked.compensation != "none" else []

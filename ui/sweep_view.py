@@ -9,11 +9,13 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 import streamlit as st
 
+from pruning.language import mark, tr
 from pruning.masks import Mask
 from pruning.scopes import units_of
 from ui import charts, state
 from ui import theme as look
 from ui.naming import names_of
+from ui.removed import count_words
 from ui.store import session_id, store
 from ui.sweeping import progress_line
 from ui.sweeps import Swept
@@ -39,7 +41,7 @@ from ui.tradeoff_text import (
 if TYPE_CHECKING:
     from pruning.models import LoadedModel
 
-MEASURE_LATENCY = "Measure latency on this computer"
+MEASURE_LATENCY = mark("Measure latency on this computer")
 
 
 def table_of(swept: Swept) -> pd.DataFrame:
@@ -68,7 +70,7 @@ def draw_chart(swept: Swept, table: pd.DataFrame, theme: Theme) -> None:
         kept=kept,
         front=front,
         chosen=chosen_row(swept),
-        title=title if len(table) > 1 else "The first points are being measured",
+        title=title if len(table) > 1 else tr("The first points are being measured"),
         subtitle=subtitle(table, shown, data, swept.settings is None),
         theme=theme,
     )
@@ -92,17 +94,19 @@ def _choices(table: pd.DataFrame) -> tuple[str, str, bool]:
     saved = [name for name in SAVED if name == "latency_ms" or (table[name] < whole[name]).any()]
     with st.container(horizontal=True, vertical_alignment="bottom", gap="medium"):
         metric = st.segmented_control(
-            "Kept", kept, default=kept[0], key="tradeoff_kept", required=True, format_func=KEPT.__getitem__,
-            persist_state="session",
+            tr("Kept"), kept, default=kept[0], key="tradeoff_kept", required=True, persist_state="session",
+            format_func=lambda name: tr(KEPT[name]),
         )  # fmt: skip
         cost = st.segmented_control(
-            "Against what is left", saved, default=saved[0], key="tradeoff_saved", required=True,
-            format_func=lambda name: SAVED[name][:1].upper() + SAVED[name][1:], persist_state="session",
+            tr("Against what is left"), saved, default=saved[0], key="tradeoff_saved", required=True,
+            format_func=lambda name: tr(SAVED[name])[:1].upper() + tr(SAVED[name])[1:], persist_state="session",
         )  # fmt: skip
         front = st.toggle(
-            "Pareto front", key="tradeoff_front", persist_state="session",
-            help="The plans that no other beats: none keeps as much with less left. The luckiest of many plans "
-            "stand on it, so mind the intervals.",
+            tr("Pareto front"), key="tradeoff_front", persist_state="session",
+            help=tr(
+                "The plans that no other beats: none keeps as much with less left. The luckiest of many plans stand on "
+                "it, so mind the intervals."
+            ),
         )  # fmt: skip
     return metric or kept[0], cost or saved[0], front
 
@@ -114,7 +118,7 @@ def _chosen_lines(table: pd.DataFrame) -> pd.DataFrame:
         return table
     labels = [label_among(key, keys) for key in keys]
     chosen = st.pills(
-        "Lines", labels, selection_mode="multi", default=labels[:LINES_AT_FIRST], key="tradeoff_lines",
+        tr("Lines"), labels, selection_mode="multi", default=labels[:LINES_AT_FIRST], key="tradeoff_lines",
         persist_state="session", wrap=True,
     )  # fmt: skip
     wanted = {key for key, label in zip(keys, labels, strict=True) if label in chosen} or set(keys)
@@ -127,7 +131,7 @@ def _offer_latency() -> None:
     job = store().scorer.latest((session_id(), "latency"))
     with st.container(height=460, border=False):
         if model is None:
-            st.info("Latency can be measured when the model is there.")
+            st.info(tr("Latency can be measured when the model is there."))
             return
         if job is not None and job.active:
             st.fragment(_follow_latency, run_every=1.0)()
@@ -135,12 +139,13 @@ def _offer_latency() -> None:
         if store().sweeps.latency(model) is not None:  # it has come since the table was drawn
             st.rerun()
         if job is not None and job.state == "failed":
-            st.error(look.plain(f"Latency could not be measured: {job.error}."))
-        st.info(
+            st.error(look.plain(tr("Latency could not be measured: {error}.", error=job.error)))
+        text = mark(
             "Latency has not been measured on this computer. The model is cut to a few sizes, and each is timed in "
             "turns with the whole model; from these times that of every plan is predicted."
         )
-        st.button(MEASURE_LATENCY, type="primary", on_click=_measure_latency, args=(model,))
+        st.info(tr(text))
+        st.button(tr(MEASURE_LATENCY), type="primary", on_click=_measure_latency, args=(model,))
 
 
 def _measure_latency(model: LoadedModel) -> None:
@@ -171,26 +176,27 @@ def draw_card(swept: Swept, table: pd.DataFrame) -> None:
     """What the chosen plan removes, what that saves and costs, and the way to Prune."""
     position = chosen_row(swept)
     if position is None:
-        st.caption("Click a point of the chart, or pick a row of the table, to see what it removes.")
+        st.caption(tr("Click a point of the chart, or pick a row of the table, to see what it removes."))
         return
     row, whole = table.loc[position], whole_row(table)
     mask = Mask.from_code(row["mask"])
     with st.container(border=True):
         label = line_label(row["strategy"], row["criterion"], row["compensation"])
-        st.markdown(
-            f"**{label}** · no more than {row['share']:.0%} of the {SAVED.get(row['budget'], 'parameters')} left"
-        )
+        units = tr(SAVED.get(row["budget"], SAVED["parameters"]))
+        most = tr("no more than {share:.0%} of the {units} left", share=row["share"], units=units)
+        st.markdown(f"**{label}** · {most}")
         kept = "perplexity" if "perplexity" in table else "accuracy"
         figures = {
-            KEPT[kept]: (value_text(row, kept), f"{change_text(row, kept)}, paired"),
-            "Size": (look.parameters(int(row["parameters"])), _saved(row, whole, "parameters")),
-            "Work": (look.macs(int(row["macs"])), _saved(row, whole, "macs")),
+            tr(KEPT[kept]): (value_text(row, kept), tr("{change}, paired", change=change_text(row, kept))),
+            tr("Size"): (look.parameters(int(row["parameters"])), _saved(row, whole, "parameters")),
+            tr("Work"): (look.macs(int(row["macs"])), _saved(row, whole, "macs")),
         }
         if not pd.isna(row["latency_ms"]):
-            figures["Latency"] = (look.milliseconds(float(row["latency_ms"])), _saved(row, whole, "latency_ms"))
+            figures[tr("Latency")] = (look.milliseconds(float(row["latency_ms"])), _saved(row, whole, "latency_ms"))
         if "worse" in row and not pd.isna(row["worse"]):
-            flips = f"{row['worse']:.0f} became wrong, {row['better']:.0f} became right"
-            figures["Answers"] = (f"{row['worse'] + row['better']:.0f} of {row['samples']:,} flipped", flips)
+            worse, better = int(row["worse"]), int(row["better"])
+            flips = tr("{worse} became wrong, {better} became right", worse=worse, better=better)
+            figures[tr("Answers")] = (tr("{n} of {total:,} flipped", n=worse + better, total=row["samples"]), flips)
         for column, (name, (value, change)) in zip(st.columns(len(figures)), figures.items(), strict=True):
             column.markdown(f"{name}  \n**{value.partition(' (')[0]}**")
             column.caption(f"({value.partition(' (')[2]}  \n{change}" if " (" in value else change)
@@ -199,7 +205,8 @@ def draw_card(swept: Swept, table: pd.DataFrame) -> None:
 
 
 def _saved(row: pd.Series, whole: pd.Series, name: str) -> str:
-    return f"{100 * (row[name] / whole[name] - 1):.1f}%".replace("-", look.MINUS) + " if really cut"
+    share = f"{100 * (row[name] / whole[name] - 1):.1f}%".replace("-", look.MINUS)
+    return tr("{share} if really cut", share=share)
 
 
 def _names(mask: Mask) -> list[str]:
@@ -215,7 +222,7 @@ def removed_text(mask: Mask, names: list[str]) -> str:
     'Removes 3 heads: **Layer 0** 1, 3 · **Layer 2** 5'
     """
     parts = []
-    for scope, one, many in (("heads", "head", "heads"), ("neurons", "neuron", "neurons")):
+    for scope in ("heads", "neurons"):
         units = sorted(units_of(mask, scope))  # type: ignore[arg-type]
         where: dict[int, list[int]] = {}
         for part, unit in units:
@@ -223,10 +230,11 @@ def removed_text(mask: Mask, names: list[str]) -> str:
         if scope == "heads":
             lists = [f"**{names[part]}** {', '.join(map(str, found))}" for part, found in where.items()]
         else:
-            lists = [f"**Block {part}** {len(found):,}" for part, found in where.items()]
+            lists = [f"**{tr('Block {n}', n=part)}** {len(found):,}" for part, found in where.items()]
         if units:
-            parts.append(f"Removes {len(units):,} {one if len(units) == 1 else many}: " + " · ".join(lists))
-    return "  \n".join(parts) or "Removes nothing."
+            words = count_words(len(units), scope)  # type: ignore[arg-type]
+            parts.append(tr("Removes {parts}: {lists}", parts=words, lists=" · ".join(lists)))
+    return "  \n".join(parts) or tr("Removes nothing.")
 
 
 def _open_button(mask: Mask, compensation: str) -> None:
@@ -237,7 +245,7 @@ def _open_button(mask: Mask, compensation: str) -> None:
         changes: dict[str, Any] = {"history": session.history.edit(mask), "compensation": compensation}
         state.update(**{name: value for name, value in changes.items() if name in known})
 
-    if st.button("Open in Prune", type="primary", on_click=open_plan):
+    if st.button(tr("Open in Prune"), type="primary", on_click=open_plan):
         st.switch_page("pages/prune.py")
 
 
@@ -264,21 +272,25 @@ def draw_table(swept: Swept, table: pd.DataFrame) -> None:
 def readable(table: pd.DataFrame) -> tuple[pd.DataFrame, dict[str, Any]]:
     """The columns that people look at, and how they are formatted."""
     labels = [
-        "Whole model" if row["mask"] == WHOLE else line_label(row["strategy"], row["criterion"], row["compensation"])
+        tr("Whole model")
+        if row["mask"] == WHOLE
+        else line_label(row["strategy"], row["criterion"], row["compensation"])
         for _, row in table.iterrows()
     ]
     number: Callable[..., Any] = st.column_config.NumberColumn
-    shown, columns = {"plan": labels, "seed": table["seed"]}, {}
+    shown, columns = {tr("plan"): labels, tr("seed"): table["seed"]}, {}
     whole = whole_row(table)
     for name in ("heads", "parameters", "macs"):
-        shown[f"{SAVED[name]} left"] = 100 * table[name] / whole[name]
-        columns[f"{SAVED[name]} left"] = number(format="%.1f%%")
+        heading = tr("{what} left", what=tr(SAVED[name]))
+        shown[heading] = 100 * table[name] / whole[name]
+        columns[heading] = number(format="%.1f%%")
     for name in (kept for kept in KEPT if kept in table):
         percent = 100 if name == "accuracy" else 1
-        for column, text in ((name, name), (f"{name}_low", f"{name}, from"), (f"{name}_high", "to")):
-            shown[text if text != "to" else f"{name}, to"] = percent * table[column]
-            columns[text if text != "to" else f"{name}, to"] = number(format="%.1f%%" if percent > 1 else "%.4g")
+        for end, text in (("", mark("{metric}")), ("_low", mark("{metric}, from")), ("_high", mark("{metric}, to"))):
+            heading = tr(text, metric=tr(KEPT[name]).lower())
+            shown[heading] = percent * table[f"{name}{end}"]
+            columns[heading] = number(format="%.1f%%" if percent > 1 else "%.4g")
     if table["latency_ms"].notna().all():
-        shown["latency"] = table["latency_ms"]
-        columns["latency"] = number(format="%.2f ms")
+        shown[tr("latency")] = table["latency_ms"]
+        columns[tr("latency")] = number(format="%.2f ms")
     return pd.DataFrame(shown), columns

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import streamlit as st
 
 from pruning.importance import criteria, get_criterion
+from pruning.language import mark, tr, trn
 from pruning.plan import COMPENSATIONS
 from pruning.search import get_strategy, strategies
 from ui import state
@@ -20,59 +21,71 @@ if TYPE_CHECKING:
     from pruning.models import LoadedModel
 
 SCOPES = (("heads",), ("neurons",), ("heads", "neurons"))
-ROWS = {ALL_ROWS: f"All rows, {ALL_ROWS:,} at most", QUICK_ROWS: f"The first {QUICK_ROWS} rows"}
+ROWS = {ALL_ROWS: mark("All rows, {n:,} at most"), QUICK_ROWS: mark("The first {n} rows")}
 KEEP: dict[str, Any] = {"persist_state": "session"}  # across pages
-KINDS = {**SAVED, "params": "parameters"}  # the words for what budgets count
-CRITERIA_HELP = "How the importance of a head is measured; Explore says what each means. Slow ones need many passes."
-STRATEGY_HELP = "How the heads are chosen from their importance: all at once, or a few at a time with new scores."
-REPLACEMENT_HELP = (
+KINDS = {**SAVED, "params": SAVED["parameters"]}  # the words for what budgets count
+CRITERIA_HELP = mark(
+    "How the importance of a head is measured; Explore says what each means. Slow ones need many passes."
+)
+STRATEGY_HELP = mark("How the heads are chosen from their importance: all at once, or a few at a time with new scores.")
+REPLACEMENT_HELP = mark(
     "What takes the place of what is removed. Means and reconstruction need no training: they change the biases or the "
     "weights of what is left, from the calibration rows."
 )
-ROWS_HELP = "Fewer rows are quicker, with wider intervals. None of them plays a part in choosing what goes."
+ROWS_HELP = mark("Fewer rows are quicker, with wider intervals. None of them plays a part in choosing what goes.")
 
 
 def settings_form() -> SweepSettings:
     """The controls, with what most people change above the fold."""
     default, keep = SweepSettings(), KEEP
     chosen = st.multiselect(
-        "Criteria", list(criteria()), list(default.criteria), key="sweep_criteria", format_func=_criterion_label,
-        help=CRITERIA_HELP, wrap=True, **keep,
+        tr("Criteria"), list(criteria()), list(default.criteria), key="sweep_criteria", format_func=_criterion_label,
+        help=tr(CRITERIA_HELP), wrap=True, **keep,
     )  # fmt: skip
     ways = st.multiselect(
-        "Strategies", list(strategies()), list(default.strategies), key="sweep_strategies",
-        format_func=lambda name: get_strategy(name).label, help=STRATEGY_HELP, wrap=True, **keep,
+        tr("Strategies"), list(strategies()), list(default.strategies), key="sweep_strategies",
+        format_func=lambda name: tr(get_strategy(name).label), help=tr(STRATEGY_HELP), wrap=True, **keep,
     )  # fmt: skip
     replacements = st.multiselect(
-        "Replacement", list(COMPENSATIONS), list(default.compensations), key="sweep_replacements",
-        format_func=REPLACEMENTS.__getitem__, help=REPLACEMENT_HELP, wrap=True, **keep,
+        tr("Replacement"), list(COMPENSATIONS), list(default.compensations), key="sweep_replacements",
+        format_func=lambda name: tr(REPLACEMENTS[name]), help=tr(REPLACEMENT_HELP), wrap=True, **keep,
     )  # fmt: skip
-    with st.expander("Budgets, rows and seeds"):
+    with st.expander(tr("Budgets, rows and seeds")):
         more = _more(default, SEEDED in chosen, keep)
     return SweepSettings(tuple(chosen), tuple(ways), tuple(replacements), **more)
 
 
 def _more(default: SweepSettings, seeded: bool, keep: dict[str, Any]) -> dict[str, Any]:
-    scopes = st.selectbox("What may go", SCOPES, key="sweep_scopes", format_func=" and ".join, **keep)
+    scopes = st.selectbox(tr("What may go"), SCOPES, key="sweep_scopes", format_func=_scopes_name, **keep)
     kinds = [*scopes, "params", "macs"]
-    kind = st.selectbox("Budgets count", kinds, key="sweep_kind", format_func=KINDS.__getitem__, **keep)
+    kind = st.selectbox(tr("Budgets count"), kinds, key="sweep_kind", format_func=lambda name: tr(KINDS[name]), **keep)
     least, most = st.slider(
-        "Percent left", STEP, 100 - STEP, (default.least, default.most), STEP, key="sweep_shares",
-        help="A budget every ten percent. The whole model is always measured, too.", **keep,
+        tr("Percent left"), STEP, 100 - STEP, (default.least, default.most), STEP, key="sweep_shares",
+        help=tr("A budget every ten percent. The whole model is always measured, too."), **keep,
     )  # fmt: skip
     rows = st.selectbox(
-        "Measure on", list(ROWS), key="sweep_rows", format_func=ROWS.__getitem__, help=ROWS_HELP, **keep
+        tr("Measure on"),
+        list(ROWS),
+        key="sweep_rows",
+        format_func=lambda n: tr(ROWS[n], n=n),
+        help=tr(ROWS_HELP),
+        **keep,
     )
     seeds = st.number_input(
-        "Random orders", 1, 10, default.seeds, key="sweep_seeds", disabled=not seeded,
-        help="How often the criterion Random draws; the chart shows the worst and the best.", **keep,
+        tr("Random orders"), 1, 10, default.seeds, key="sweep_seeds", disabled=not seeded,
+        help=tr("How often the criterion Random draws; the chart shows the worst and the best."), **keep,
     )  # fmt: skip
     return {"scopes": scopes, "kind": kind, "most": most, "least": least, "rows": rows, "seeds": int(seeds)}
 
 
 def _criterion_label(name: str) -> str:
     criterion = get_criterion(name)
-    return criterion.label + ("" if criterion.quick else " (slow)")
+    label = tr(criterion.label)
+    return label if criterion.quick else tr("{criterion} (slow)", criterion=label)
+
+
+def _scopes_name(scopes: tuple[str, ...]) -> str:
+    return tr(" and ").join(map(tr, scopes))
 
 
 # Start -----------------------------------------------------------------------------------------------------------
@@ -81,21 +94,23 @@ def _criterion_label(name: str) -> str:
 def start_button(settings: SweepSettings, model: LoadedModel | None) -> None:
     """What the sweep takes, and the button; it says why where it cannot be started."""
     if not (settings.criteria and settings.strategies and settings.compensations):
-        st.caption("Pick at least one criterion, strategy and replacement.")
-        st.button("Start the sweep", type="primary", disabled=True, width="stretch")
+        st.caption(tr("Pick at least one criterion, strategy and replacement."))
+        st.button(tr("Start the sweep"), type="primary", disabled=True, width="stretch")
         return
     searches, evaluations = settings.work
     _, refused = settings.requests()
     for reason in refused:
-        st.caption(plain(f"Left out: {reason}."))
-    st.caption(
-        f"{_count(searches, 'search', 'searches')} and up to {evaluations:,} evaluations. {_duration(settings, model)}"
-    )
+        st.caption(plain(tr("Left out: {reason}.", reason=reason)))
+    work = trn(
+        "{n:,} search and up to {evaluations:,} evaluations.", "{n:,} searches and up to {evaluations:,} evaluations.",
+        searches, evaluations=evaluations,
+    )  # fmt: skip
+    st.caption(f"{work} {_duration(settings, model)}")
     running = running_sweep()
     same = running is not None and model is not None and running.fingerprint == _key(model, settings)
     st.button(
-        "Sweeping …" if same else "Start the sweep", type="primary", width="stretch", on_click=start, args=(settings,),
-        disabled=same or not (model and searches),
+        tr("Sweeping …") if same else tr("Start the sweep"), type="primary", width="stretch", on_click=start,
+        args=(settings,), disabled=same or not (model and searches),
     )  # fmt: skip
 
 
@@ -108,18 +123,15 @@ def start(settings: SweepSettings) -> None:
         store().sweeps.start(session_id(), model, session.data, settings)
 
 
-def _count(number: int, one: str, many: str) -> str:
-    return f"{number:,} {one if number == 1 else many}"
-
-
 def _duration(settings: SweepSettings, model: LoadedModel | None) -> str:
     """About how long, by the pace of the last evaluation; nothing is guessed."""
     pace = _pace(model) if model else None
     if pace is None:
-        return "How long that takes is not known yet: nothing has been measured with this model."
+        return tr("How long that takes is not known yet: nothing has been measured with this model.")
     seconds_per_row, total = pace
     seconds = settings.work[1] * seconds_per_row * min(total, settings.rows)
-    return f"The evaluations take {about(seconds)} at the pace of the last one; the searches come on top."
+    text = mark("The evaluations take {time} at the pace of the last one; the searches come on top.")
+    return tr(text, time=about(seconds))
 
 
 def _pace(model: LoadedModel) -> tuple[float, int] | None:
@@ -140,8 +152,10 @@ def about(seconds: float) -> str:
     ('about 4 s', 'about 70 s', 'about 50 min', 'about 2.5 h')
     """
     if seconds < 100:
-        return f"about {max(1, round(seconds))} s"
-    return f"about {round(seconds / 60)} min" if seconds < 6000 else f"about {seconds / 3600:.1f} h"
+        return tr("about {n} s", n=max(1, round(seconds)))
+    if seconds < 6000:
+        return tr("about {n} min", n=round(seconds / 60))
+    return tr("about {n:.1f} h", n=seconds / 3600)
 
 
 # Progress and results --------------------------------------------------------------------------------------------
@@ -178,11 +192,14 @@ def progress_line(job: Job) -> None:
     """How far it is, how long it will take, and the way out; what is measured by then stays."""
     place = store().scorer.place(job)
     left = job.seconds_left
-    time = f", {about(left)} left" if left is not None and job.done > 20 else ""
-    text = f"Waiting: {place} before this" if place and not job.done else f"{job.step or 'Starting'}{time}"
+    text = tr(job.step) or tr("Starting")
+    if left is not None and job.done > 20:
+        text = tr("{step}, {time} left", step=text, time=about(left))
+    if place and not job.done:
+        text = tr("Waiting: {n} before this", n=place)
     with st.container(horizontal=True, vertical_alignment="bottom"):
         st.progress(min(1.0, job.done / max(1, job.total)), text=plain(text))
-        st.button("Cancel", key=f"cancel_{job.owner[1]}", on_click=job.cancel, wrap=False)
+        st.button(tr("Cancel"), key=f"cancel_{job.owner[1]}", on_click=job.cancel, wrap=False)
 
 
 def _key(model: LoadedModel, settings: SweepSettings) -> tuple[object, ...]:

@@ -15,8 +15,9 @@ from typing import TYPE_CHECKING, Any
 
 from pruning.builtin import BUILT_IN
 from pruning.data import BUILT_IN_DATA, DataSpec
-from pruning.errors import Cancelled, PruningError
+from pruning.errors import Cancelled, PruningError, message_of
 from pruning.importance import get_criterion
+from pruning.language import Later, later, mark
 from pruning.scopes import Scope
 from pruning.search import Budget, get_strategy
 from ui import allowed
@@ -65,12 +66,12 @@ class SweepSettings:
         """From the whole model, where every line begins, to the smallest."""
         return [Budget(self.kind, share / 100) for share in (100, *range(self.most, self.least - 1, -STEP))]  # type: ignore[arg-type]
 
-    def requests(self) -> tuple[list[Request], list[str]]:
+    def requests(self) -> tuple[list[Request], list[Later]]:
         """Every combination that makes sense, and a sentence on each that does not."""
         from pruning.search.planning import Request
 
         found: list[Request] = []
-        refused: list[str] = []
+        refused: list[Later] = []
         for strategy, compensation in product(self.strategies, self.compensations):
             own = get_strategy(strategy).measure  # then the criteria play no part, and one line is enough
             for criterion in self.criteria[:1] if own else self.criteria:
@@ -79,8 +80,8 @@ class SweepSettings:
                         request = Request(criterion, strategy, self.scopes, compensation=compensation, seed=seed)
                         found.append(request.check())
                     except PruningError as error:
-                        refused.append(str(error))
-        return found, list(dict.fromkeys(refused))
+                        refused.append(message_of(error))
+        return found, list({str(reason): reason for reason in refused}.values())
 
     @property
     def work(self) -> tuple[int, int]:
@@ -123,7 +124,7 @@ class Swept:
     settings: SweepSettings | None
     rows: tuple[dict[str, Any], ...]
     complete: bool
-    refused: tuple[str, ...] = ()
+    refused: tuple[Later, ...] = ()
 
 
 class Sweeps:
@@ -152,7 +153,7 @@ class Sweeps:
         key = sweep_key(model, data, settings)
 
         def work(job: Job) -> Iterator[None]:
-            job.report(0, 1, "Reading the rows")
+            job.report(0, 1, mark("Reading the rows"))
             began, bench = time.monotonic(), self._bench(model, data, settings.rows)
             requests, _ = settings.requests()
             rows: list[dict[str, Any]] = []
@@ -169,7 +170,8 @@ class Sweeps:
                     refused.append(error)
             if refused and not rows:
                 raise refused[0]
-            swept = Swept(settings, tuple(rows), True, tuple(dict.fromkeys(map(str, refused))))
+            reasons = {str(error): message_of(error) for error in refused}
+            swept = Swept(settings, tuple(rows), True, tuple(reasons.values()))
             self._keep(key, swept)
             if rows:
                 self._record(partial(of_sweep, session, model, data, swept, time.monotonic() - began))
@@ -182,13 +184,14 @@ class Sweeps:
         """The rows of one of several requests; ``before`` is the share of the work that is done."""
         from pruning.sweep import sweep_points
 
-        label = get_strategy(str(request.strategy)).label
+        label = later(get_strategy(str(request.strategy)).label)
         if not get_strategy(str(request.strategy)).measure:
-            label += f", {get_criterion(str(request.criterion)).label.lower()}"
+            by = later(get_criterion(str(request.criterion)).label)
+            label = later("{strategy}, {criterion}", strategy=label, criterion=by)
 
         def progress(done: int, total: int, what: str) -> None:
-            doing = "searching" if what.startswith("searching") else "measuring"
-            job.report(int(1000 * (before + done / total / requests)), 1000, f"{label}: {doing}")
+            doing = mark("{way}: searching") if what.startswith("searching") else mark("{way}: measuring")
+            job.report(int(1000 * (before + done / total / requests)), 1000, later(doing, way=label))
 
         for point in sweep_points(bench, [request], settings.budgets, progress):
             self._seconds.put(bench.model.fingerprint, point.evaluation.seconds / point.evaluation.samples)
@@ -222,7 +225,7 @@ class Sweeps:
         def work(job: Job) -> None:
             from pruning.latency import measure_latency_table
 
-            job.report(0, 1, "Cutting and timing")
+            job.report(0, 1, mark("Cutting and timing"))
             table = measure_latency_table(model, progress=job.report)
             self._latencies.put(model.fingerprint, table)
 

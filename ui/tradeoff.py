@@ -13,6 +13,7 @@ from dataclasses import dataclass
 import pandas as pd
 import plotly.graph_objects as go
 
+from pruning.language import tr
 from pruning.sweep import pareto_front
 from ui import theme as look
 from ui.figure import figure_with_heading
@@ -120,13 +121,13 @@ def tradeoff(
             showlegend=True, legend={**legend, "itemdoubleclick": False, "font": {"size": look.CAPTION_PX}}
         )
     figure.update_xaxes(
-        title_text=f"{SAVED[saved]} left, % of the whole model", fixedrange=True, nticks=8,
+        title_text=tr("{what} left, % of the whole model", what=tr(SAVED[saved])), fixedrange=True, nticks=8,
         range=[101.5, float(table["x"].min()) - 2],
     )  # fmt: skip
-    percent, log = kept == "accuracy", kept == "perplexity"
+    percent, log, name = kept == "accuracy", kept == "perplexity", tr(KEPT[kept]).lower()
     figure.update_yaxes(
-        title_text=KEPT[kept].lower() + (", %" if percent else ", log scale" if log else ""), fixedrange=True,
-        type="log" if log else "linear", range=[low, high], nticks=7,
+        title_text=tr("{metric}, log scale", metric=name) if log else f"{name}, %" if percent else name,
+        fixedrange=True, type="log" if log else "linear", range=[low, high], nticks=7,
     )  # fmt: skip
     return figure
 
@@ -165,7 +166,7 @@ def _draw_front(figure: go.Figure, table: pd.DataFrame, saved: str, kept: str, c
     best = table[pareto_front(table, saved, kept)].drop_duplicates(["x", "y"]).sort_values("x")
     figure.add_scatter(
         x=best["x"].tolist(), y=best["y"].tolist(), mode="lines+markers", hoverinfo="skip",
-        name="Pareto front",
+        name=tr("Pareto front"),
         line={"color": colours.text, "width": 1.5, "shape": "hv"},
         marker={"size": 15, "color": "rgba(0,0,0,0)", "line": {"color": colours.text, "width": 1.5}},
     )  # fmt: skip
@@ -209,7 +210,7 @@ def _draw_labels(
 ) -> None:
     """The name of each line beside its end, moved apart where ends are close."""
     scale = math.log10 if kept == "perplexity" else float
-    places = [(scale(whole_row(table)["y"]), ["Whole model"], colours.secondary)]
+    places = [(scale(whole_row(table)["y"]), textwrap.wrap(tr("Whole model"), LABEL_LETTERS), colours.secondary)]
     for line in lines:
         end = line.rows[line.rows["x"] == line.rows["x"].min()]
         places.append((scale(end["y"].mean()), texts[line.key], line.colour))

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 import pandas as pd
 
 from pruning.importance import get_criterion
+from pruning.language import listing, mark, tr
 from pruning.masks import Mask
 from pruning.search import get_strategy
 from pruning.statistics import Estimate
@@ -18,15 +19,19 @@ from ui import theme as look
 Key = tuple[str, str, str]  # what makes a line
 KEY = ("strategy", "criterion", "compensation")
 SAVED = {
-    "heads": "heads",
-    "neurons": "neurons",
-    "layers": "layers",
-    "parameters": "parameters",
-    "macs": "MACs",
-    "latency_ms": "latency",
+    "heads": mark("heads"),
+    "neurons": mark("neurons"),
+    "layers": mark("layers"),
+    "parameters": mark("parameters"),
+    "macs": mark("MACs"),
+    "latency_ms": mark("latency"),
 }
-KEPT = {"accuracy": "Accuracy", "loss": "Loss", "perplexity": "Perplexity"}
-REPLACEMENTS = {"none": "Nothing", "mean": "Means", "reconstruct": "Reconstruction"}  # by the compensation's name
+KEPT = {"accuracy": mark("Accuracy"), "loss": mark("Loss"), "perplexity": mark("Perplexity")}
+REPLACEMENTS = {
+    "none": mark("Nothing"),
+    "mean": mark("Means"),
+    "reconstruct": mark("Reconstruction"),
+}  # by the compensation's name
 WHOLE = Mask().to_code()
 CONTROLS = ("random", "reversed")  # lines to compare with; no finding is made of them
 BANDS_UP_TO, LINES_AT_FIRST = 3, 5  # more bands than that are one grey cloud
@@ -49,10 +54,10 @@ def label_among(key: Key, keys: Sequence[Key]) -> str:
     strategy, criterion, compensation = key
     varied = [len({k[i] for k in keys}) > 1 or not keys for i in range(3)]
     own = get_strategy(strategy).measure
-    parts = [] if own else [get_criterion(criterion).label]
-    parts += [get_strategy(strategy).label] if varied[0] or own else []
-    suffix = f" + {REPLACEMENTS[compensation].lower()}" if varied[2] and compensation != "none" else ""
-    return ", ".join(parts) + suffix
+    parts = [] if own else [tr(get_criterion(criterion).label)]
+    parts += [tr(get_strategy(strategy).label)] if varied[0] or own else []
+    suffix = f" + {tr(REPLACEMENTS[compensation]).lower()}" if varied[2] and compensation != "none" else ""
+    return listing(parts) + suffix
 
 
 def with_shares(table: pd.DataFrame, saved: str, kept: str) -> pd.DataFrame:
@@ -85,7 +90,7 @@ def change_text(row: pd.Series, kept: str) -> str:
     """The paired difference with the whole model; perplexities are compared through the loss."""
     name = "loss" if kept == "perplexity" else kept
     change = estimate_of(row, f"{name}_change")
-    return look.points(change) if name == "accuracy" else f"{look.difference(change)} of loss"
+    return look.points(change) if name == "accuracy" else tr("{change} of loss", change=look.difference(change))
 
 
 def hover_text(row: pd.Series, saved: str, kept: str) -> str:
@@ -94,13 +99,14 @@ def hover_text(row: pd.Series, saved: str, kept: str) -> str:
     figures = [look.parameters(int(row["parameters"])), look.macs(int(row["macs"]))]
     if not pd.isna(row.get("latency_ms")):
         figures.append(look.milliseconds(float(row["latency_ms"])))
-    seed = f", seed {row['seed']}" if row["criterion"] == "random" else ""
+    if row["criterion"] == "random":
+        label = tr("{way}, seed {seed}", way=label, seed=row["seed"])
     lines = [
-        f"<b>{label}{seed}</b>",
-        f"{row['x']:.0f}% of the {SAVED[saved]} left",
-        f"{KEPT[kept]} {value_text(row, kept)}",
-        f"{change_text(row, kept)} against the whole model",
-        ", ".join(figures),
+        f"<b>{label}</b>",
+        tr("{share} of the {units} left", share=f"{row['x']:.0f}%", units=tr(SAVED[saved])),
+        f"{tr(KEPT[kept])} {value_text(row, kept)}",
+        tr("{change} against the whole model", change=change_text(row, kept)),
+        listing(figures),
     ]
     return "<br>".join(lines)
 
@@ -117,32 +123,38 @@ def finding(table: pd.DataFrame, saved: str, kept: str) -> tuple[str, str]:
     else:
         cost, limit = plans[kept] / whole[kept] - 1, CHEAP_SHARE
     cheap = plans[cost <= limit + 1e-9]
-    name = SAVED[saved]
+    name, metric = tr(SAVED[saved]), tr(KEPT[kept]).lower()
     if cheap.empty:
-        least = "1 point of accuracy" if kept == "accuracy" else f"5% more {kept}"
-        return f"Every cut that was measured costs more than {least}", ""
+        if kept == "accuracy":
+            return tr("Every cut that was measured costs more than 1 point of accuracy"), ""
+        return tr("Every cut that was measured costs more than 5% more {metric}", metric=metric), ""
     best = cheap.loc[cheap.sort_values(["x", "y"], ascending=[True, kept != "accuracy"]).index[0]]
-    goes, price = f"{100 - best['x']:.0f}% of the {name} can go", float(cost.loc[best.name])
+    share, price = f"{100 - best['x']:.0f}%", 100 * float(cost.loc[best.name])
     label = label_among((best["strategy"], best["criterion"], best["compensation"]), keys_of(table))
     shown = f"{label}: {change_text(best, kept)}"
-    if round(100 * price, 1) <= 0:
-        return f"{goes} without losing accuracy" if kept == "accuracy" else f"{goes} without more {kept}", shown
-    unit = "points" if kept == "accuracy" else f"% more {kept}"
-    return f"{goes} for {100 * price:.1f}{' ' * (unit == 'points')}{unit}", shown
+    free = round(price, 1) <= 0
+    if kept == "accuracy":
+        text = mark("{share} of the {units} can go for {price:.1f} points")
+        text = mark("{share} of the {units} can go without losing accuracy") if free else text
+        return tr(text, share=share, units=name, price=price), shown
+    text = mark("{share} of the {units} can go for {price:.1f}% more {metric}")
+    text = mark("{share} of the {units} can go without more {metric}") if free else text
+    return tr(text, share=share, units=name, price=price, metric=metric), shown
 
 
 def subtitle(table: pd.DataFrame, shown: str, data: str, kept: bool) -> str:
     """The plan of the title, then what was measured on what, and what the bands are."""
     row, keys = table.iloc[0], keys_of(table)
+    place = tr("{what} in its place", what=tr(REPLACEMENTS[row["compensation"]]).lower())
     same = [
-        get_strategy(row["strategy"]).label if len({key[0] for key in keys}) == 1 else "",
-        f"{REPLACEMENTS[row['compensation']].lower()} in its place" if len({key[2] for key in keys}) == 1 else "",
+        tr(get_strategy(row["strategy"]).label) if len({key[0] for key in keys}) == 1 else "",
+        place if len({key[2] for key in keys}) == 1 else "",
     ]
-    what = ", ".join([*filter(None, same), data, f"n = {row['samples']:,}"])
-    bands = f"{'bands' if len(keys) <= BANDS_UP_TO else 'bars'}: 95% intervals"
+    what = listing([*filter(None, same), data, f"n = {row['samples']:,}"])
+    bands = tr("bands: 95% intervals") if len(keys) <= BANDS_UP_TO else tr("bars: 95% intervals")
     if table.groupby(list(KEY))["seed"].nunique().max() > 1:
-        bands += "; of random orders, worst to best"
-    made = f"measured on {table['made'].max()}" if kept else ""
+        bands = tr("{bands}; of random orders, worst to best", bands=bands)
+    made = tr("measured on {date}", date=table["made"].max()) if kept else ""
     return " · ".join(filter(None, [shown, what, bands, made]))
 
 
@@ -151,6 +163,6 @@ def describe_tradeoff(table: pd.DataFrame, saved: str, kept: str) -> str:
     title, shown = finding(table, saved, kept)
     keys = keys_of(table)
     labels = "; ".join(label_among(key, keys) for key in keys)
-    return f"{KEPT[kept]} against the {SAVED[saved]} that are left. {title}. {shown} Lines: {labels}.".replace(
-        "..", "."
-    )
+    text = mark("{metric} against the {units} that are left. {title}. {shown} Lines: {labels}.")
+    found = tr(text, metric=tr(KEPT[kept]), units=tr(SAVED[saved]), title=title, shown=shown, labels=labels)
+    return found.replace("..", ".")

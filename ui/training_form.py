@@ -10,6 +10,7 @@ from typing import Any
 
 import streamlit as st
 
+from pruning.language import tr
 from pruning.recovery.methods import RecoveryMethod
 from pruning.recovery.settings import Training
 
@@ -23,6 +24,14 @@ def field_help() -> dict[str, str]:
     text = inspect.getdoc(Training) or ""
     found = re.findall(r"^    (\w+): (.*(?:\n {8}.*)*)", text, re.MULTILINE)
     return {name: " ".join(about.split()).replace("``", "`") for name, about in found}
+
+
+def field_label(name: str) -> str:
+    """
+    >>> field_label("learning_rate")
+    'Learning rate'
+    """
+    return name.replace("_", " ").capitalize()
 
 
 def advanced_fields(settings: Training) -> list[Field[Any]]:
@@ -55,8 +64,8 @@ def _field(method: str, field: Field[Any], base: Training) -> int | float | None
     default, optional = getattr(base, field.name), "None" in str(field.type)
     whole = str(field.type).startswith("int")
     return st.number_input(
-        field.name.replace("_", " ").capitalize(), value=default, key=f"train_{method}_{field.name}",
+        tr(field_label(field.name)), value=default, key=f"train_{method}_{field.name}",
         step=1 if whole else STEPS.get(field.name, 0.05), format=None if whole else "%g",
-        placeholder=f"{base.rate:g}" if optional else None, help=field_help().get(field.name),
+        placeholder=f"{base.rate:g}" if optional else None, help=tr(field_help().get(field.name, "")) or None,
         persist_state="session",
     )  # fmt: skip

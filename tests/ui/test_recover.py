@@ -11,6 +11,7 @@ import pytest
 from streamlit.testing.v1 import AppTest
 
 from pruning import LoadedModel
+from pruning.language import later
 from pruning.masks import Mask
 from pruning.recovery.methods import recovery_methods
 from pruning.recovery.settings import History, Training
@@ -161,7 +162,7 @@ def test_a_training_in_steps_says_so_everywhere(tiny: LoadedModel) -> None:
     assert "--recover-minutes 2 --recover-steps 3" in "\n".join(code.value for code in script.code)
     job = store().recoveries.trainer.latest((script.session_state["session_id"], "train"))
     assert job is not None
-    assert job.step == "Training after cut 3 of 3"
+    assert job.step == later("Training after cut {n} of {total}", n=3, total=3)
 
 
 def test_several_steps_need_nothing_in_place(tiny: LoadedModel) -> None:
