@@ -110,7 +110,8 @@ def updated(name: str, found: dict[Message, list[str]]) -> Catalog:
     new = Catalog(locale=FOLDERS[name], project="Headroom", charset="utf-8", fuzzy=False)
     for message in sorted(found, key=lambda one: one if isinstance(one, str) else one[0]):
         known = old.get(message)
-        new.add(message, known.string if known else "", locations=[(file, None) for file in found[message]])
+        added = new.add(message, known.string if known else "", locations=[(file, None) for file in found[message]])
+        added.flags.discard("python-format")  # a percent sign in our messages is a percent sign
     return new
 
 

@@ -147,13 +147,14 @@ def draw_layers(importance: ImportanceMap, page: Page) -> None:
     criterion, drawn = get_criterion(importance.criterion), displayed(importance)
     intervals = certainty.intervals_of(importance) if drawn is importance else None
     title, sure = ends_of(drawn), mark("{criterion} of each layer, with 95% intervals")
+    plain_text = mark("{criterion} of each layer")
     figure = multiples.layer_bars(
         drawn.flat().tolist(),
         names=part_names(importance),
         intervals=[row[0] for row in intervals] if intervals else None,
         removed=[layer in state.current().mask.layers for layer in range(len(drawn.values))],
         title=title,
-        subtitle=tr(sure if intervals else "{criterion} of each layer", criterion=tr(criterion.label)),
+        subtitle=tr(sure if intervals else plain_text, criterion=tr(criterion.label)),
         unit=displayed_unit(importance),
         theme=page.theme,
     )

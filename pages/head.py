@@ -2,6 +2,7 @@
 
 import streamlit as st
 
+from pruning.language import mark, tr
 from pruning.masks import HeadId
 from pruning.models import LoadedModel
 from ui import state
@@ -14,8 +15,10 @@ from ui.theme import Theme
 
 
 def main() -> None:
-    page = begin("Head", "What one attention head looks at, what it is worth, and what the task loses without it.")
-    model = fitting_model("to look into", f"Head {state.current().head} appears here when it is there.")
+    lead = mark("What one attention head looks at, what it is worth, and what the task loses without it.")
+    page = begin("Head", tr(lead))
+    then = tr("Head {head} appears here when it is there.", head=state.current().head)
+    model = fitting_model(tr("to look into"), then)
     if model is not None:
         head = chosen_head(model.anatomy)
         header(model.anatomy, head)
@@ -24,21 +27,21 @@ def main() -> None:
 
 def draw(model: LoadedModel, head: HeadId, theme: Theme) -> None:
     """One input, all inputs, worth. Each part keeps its place, whatever is in it."""
-    st.header("On one input")
+    st.header(tr("On one input"))
     attention_view(model, head)
     left, right = st.columns(2, gap="large")
     with left:
-        st.header("On average")
+        st.header(tr("On average"))
         with st.container():
             patterns_view(model, head, theme)
-        st.header("Heads that attend most alike")
-        with st.container():
-            alike_view(model, head)
     with right:
-        st.header("Importance")
+        st.header(tr("Importance"))
         with st.container():
             importance_view(model, head)
-    st.header("What the task loses without it")
+        st.header(tr("Heads that attend most alike"))
+        with st.container():
+            alike_view(model, head)
+    st.header(tr("What the task loses without it"))
     with st.container():
         loss_view(model, head)
 

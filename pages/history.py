@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 import streamlit as st
 
 from pruning.history.records import HistoryError
+from pruning.language import tr, trn
 from ui.browser import owner
 from ui.history.browsing import filters, table
 from ui.history.chosen import clear, draw_chosen, follow, undo_line
@@ -20,18 +21,18 @@ if TYPE_CHECKING:
 
 def main() -> None:
     follow()
-    page = begin("History", "What was measured, swept, recovered, exported and named in this browser.")
+    page = begin("History", tr("What was measured, swept, recovered, exported and named in this browser."))
     recorder = store().recorder
     history = recorder.history()
     if history is None:
         off(recorder.problem)
         return
     if recorder.lost:
-        st.warning(plain(f"Something could not be recorded: {recorder.lost}."))
+        st.warning(plain(tr("Something could not be recorded: {why}.", why=recorder.lost)))
     try:
         draw(history, page)
     except HistoryError as error:
-        off(str(error))
+        off(error)
 
 
 def draw(history: "History", page: Page) -> None:
@@ -48,17 +49,19 @@ def draw(history: "History", page: Page) -> None:
 
 def take_along(history: "History") -> None:
     """Everything as a file, and the way to be rid of it."""
-    st.header("All records")
+    st.header(tr("All records"))
     with st.container(horizontal=True):
         for kind, mime in (("CSV", "text/csv"), ("JSON", "application/json")):
             st.download_button(
-                f"Download as {kind}", partial(file_of, history, owner(), kind), f"history.{kind.lower()}", mime,
-                on_click="ignore", help="All records of this browser, whatever the filters say.",
+                tr("Download as {kind}", kind=kind), partial(file_of, history, owner(), kind),
+                f"history.{kind.lower()}", mime, on_click="ignore",
+                help=tr("All records of this browser, whatever the filters say."),
             )  # fmt: skip
-        with st.popover("Clear history"):
+        with st.popover(tr("Clear history")):
             count = history.count(owner())
-            st.markdown("This deletes what has a name or a star, too. It can be undone until you leave.")
-            st.button(f"Delete all {count:,} records", on_click=clear, args=(history,))
+            st.markdown(tr("This deletes what has a name or a star, too. It can be undone until you leave."))
+            label = trn("Delete {n} record", "Delete all {n:,} records", count)
+            st.button(label, on_click=clear, args=(history,))
 
 
 def file_of(history: "History", whose: str, kind: str) -> str:
@@ -72,17 +75,19 @@ def file_of(history: "History", whose: str, kind: str) -> str:
 def empty() -> None:
     """What to do first."""
     st.info(
-        "Nothing has been recorded yet. Remove a head on Prune, and as soon as the result is measured on all rows it "
-        "appears here, with its settings, to be named, compared and reopened. Only this browser sees it."
+        tr(
+            "Nothing has been recorded yet. Remove a head on Prune, and as soon as the result is measured on all rows "
+            "it appears here, with its settings, to be named, compared and reopened. Only this browser sees it."
+        )
     )
-    if st.button("Open Prune", type="primary"):
+    if st.button(tr("Open Prune"), type="primary"):
         st.switch_page("pages/prune.py")
 
 
-def off(why: str) -> None:
+def off(why: object) -> None:
     """There is no history: why, and that all else goes on."""
-    st.error(plain(f"There is no history now: {why}. Everything else works without it."))
-    st.button("Try again", on_click=store().recorder.retry)
+    st.error(plain(tr("There is no history now: {why}. Everything else works without it.", why=why)))
+    st.button(tr("Try again"), on_click=store().recorder.retry)
 
 
 main()

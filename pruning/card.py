@@ -7,6 +7,9 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from pruning.language import speaking
+from pruning.wording import english
+
 if TYPE_CHECKING:
     from pruning.evaluation import Evaluation
     from pruning.export import Exported
@@ -33,6 +36,7 @@ class Story:
     after: Evaluation | None = None
 
 
+@speaking("en")  # it belongs to the checkpoint, whoever made it
 def model_card(model: LoadedModel, pruned: PrunedModel, story: Story, classes: tuple[str, ...], ordinary: bool) -> str:
     """The card in Markdown."""
     own = usual_class(classes)
@@ -62,7 +66,7 @@ def summary(model: LoadedModel, written: Exported, story: Story) -> tuple[dict[s
         "difference": pruned.difference,
         "reload_difference": written.reload_difference,
         "layout": pruned.layout,
-        "notes": list(pruned.notes),
+        "notes": list(map(english, pruned.notes)),
         "compensation": pruned.compensation.method if pruned.compensation else "none",
         "recovery": pruned.recovery,
         "parameters": {"before": before, "after": pruned.parameters},

@@ -16,6 +16,7 @@ from functools import partial
 from pathlib import Path
 
 from pruning.errors import ModelError
+from pruning.language import Later, later
 from pruning.models import file_sha256
 
 HASHES = "sha256.json"  # written last: a folder without it is not complete
@@ -26,7 +27,7 @@ def cache_folder() -> Path:
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "headroom"
 
 
-def converted(gguf: Path, name: str, on_step: Callable[[str], None]) -> Path:
+def converted(gguf: Path, name: str, on_step: Callable[[str | Later], None]) -> Path:
     """The folder that holds the weights of a GGUF file in float32, its configuration and its tokenizer.
 
     Args:
@@ -37,15 +38,17 @@ def converted(gguf: Path, name: str, on_step: Callable[[str], None]) -> Path:
     """
 
     def make(folder: Path) -> None:
-        on_step(f"Converting {gguf.name}")
+        on_step(later("Converting {name}", name=gguf.name))
         convert(gguf, folder)
 
     try:
         return kept(cache_folder() / name, make)
     except OSError as error:
         raise ModelError(
-            f"the converted weights of {gguf.name} cannot be kept in {cache_folder()}: {error.strerror or error}; "
-            "XDG_CACHE_HOME names another place"
+            "the converted weights of {name} cannot be kept in {folder}: {error}; XDG_CACHE_HOME names another place",
+            name=gguf.name,
+            folder=cache_folder(),
+            error=error.strerror or str(error),
         ) from error
 
 

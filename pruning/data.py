@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from pruning.errors import DataError, first_line
+from pruning.language import later, mark
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -56,6 +57,8 @@ BUILT_IN_DATA = {
 }
 TEXT_COLUMNS = ("text", "sentence", "content", "review", "snippet", "image", "path", "file")
 LABEL_COLUMNS = ("label", "labels", "target", "class", "sentiment", "category")
+NO_TEXT_COLUMN = mark("there is no text column {name!r}: the columns are {columns}")
+NO_LABEL_COLUMN = mark("there is no label column {name!r}: the columns are {columns}")
 HUB_SPLITS = {"calibration": ("train",), "evaluation": ("validation", "test")}
 READERS: dict[str, tuple[str, dict[str, Any]]] = {
     ".csv": ("read_csv", {"keep_default_na": False}),
@@ -120,7 +123,7 @@ def load_data(spec: DataSpec | str = "demo") -> Dataset:
     """
     spec = DataSpec(spec) if isinstance(spec, str) else spec
     if spec.samples is not None and spec.samples < 1:
-        raise DataError(f"samples must be at least 1, not {spec.samples}")
+        raise DataError("samples must be at least 1, not {samples}", samples=spec.samples)
     if is_source(spec.name):
         from pruning.sources import read_source
 
@@ -131,7 +134,7 @@ def load_data(spec: DataSpec | str = "demo") -> Dataset:
     inputs = [image_uri(value) if isinstance(value, dict) else value for value in frame[text_column]]
     keep = [i for i, value in enumerate(inputs) if is_present(value) and (not labels or is_present(labels[i]))]
     if not keep:
-        raise DataError(f"{spec.name} has no row with both a text and a label")
+        raise DataError("{name} has no row with both a text and a label", name=spec.name)
     chosen = keep[: spec.samples]
     kept_labels = tuple(plain_label(labels[i]) for i in chosen) if labels else ()
     rows = tuple(int(frame.index[i]) for i in chosen)
@@ -153,7 +156,9 @@ def choosing_and_measuring(spec: DataSpec) -> tuple[Dataset, Dataset]:
     if home != spec.name or choosing.fingerprint != measuring.fingerprint:
         return choosing, measuring
     if len(choosing) < 2:
-        raise DataError(f"{spec.name} has one row: some rows choose and others measure, so there must be at least two")
+        raise DataError(
+            "{name} has one row: some rows choose and others measure, so there must be at least two", name=spec.name
+        )
     return _every_second(choosing, 0), _every_second(measuring, 1)
 
 
@@ -179,9 +184,9 @@ def _read_frame(spec: DataSpec) -> pd.DataFrame:
     if "split" in frame.columns and frame["split"].isin(["calibration", "evaluation"]).any():
         frame = frame[frame["split"] == spec.split]
     if not len(frame):
-        raise DataError(
-            f"{spec.name} has no rows" + (f" in the split {spec.split}" if "split" in frame.columns else "")
-        )
+        if "split" in frame.columns:
+            raise DataError("{name} has no rows in the split {split}", name=spec.name, split=later(spec.split))
+        raise DataError("{name} has no rows", name=spec.name)
     return frame
 
 
@@ -193,7 +198,11 @@ def built_in_file(name: str, split: Split) -> Path:
     """
     found = BUILT_IN_DATA[name]
     if split not in found.files:
-        raise DataError(f"{name} is an evaluation set: calibrate on {found.calibration}, or use --split evaluation")
+        raise DataError(
+            "{name} is an evaluation set: calibrate on {other}, or use --split evaluation",
+            name=name,
+            other=found.calibration,
+        )
     return found.files[split]
 
 
@@ -202,10 +211,11 @@ def is_source(name: str) -> bool:
     return re.fullmatch(r"own-[0-9a-f]{16}", name, re.ASCII) is not None
 
 
-def read_file(path: Path, **others: Any) -> pd.DataFrame:
+def read_file(path: Path, name: str = "", **others: Any) -> pd.DataFrame:
     """The table in a file, its rows counted from 0.
 
     Args:
+        name: What to call it in errors, where it is kept under another name.
         others: More options of pandas' reader, or other values for them.
 
     Raises:
@@ -213,10 +223,11 @@ def read_file(path: Path, **others: Any) -> pd.DataFrame:
     """
     import pandas as pd
 
+    name = name or str(path)
     if path.suffix.lower() not in READERS:
-        raise DataError(f"{path} is not a data file that can be read: use {', '.join(READERS)}")
+        raise DataError("{name} is not a data file that can be read: use {kinds}", name=name, kinds=", ".join(READERS))
     if not (_exists(path) and path.is_file()):
-        raise DataError(f"there is no file {path}")
+        raise DataError("there is no file {name}", name=name)
     reader, options = READERS[path.suffix.lower()]
     try:
         frame = getattr(pd, reader)(path, **options | others)
@@ -230,7 +241,8 @@ def read_file(path: Path, **others: Any) -> pd.DataFrame:
         ImportError,
         RecursionError,
     ) as error:  # pandas' parser errors are ValueErrors
-        raise DataError(f"{path} cannot be read: {first_line(error, 200)}") from error
+        why = first_line(error, 200).replace(str(path), name)
+        raise DataError("{name} cannot be read: {error}", name=name, error=why) from error
 
 
 def _exists(path: Path) -> bool:
@@ -249,31 +261,40 @@ def _read_hub(spec: DataSpec) -> pd.DataFrame:
         available = get_dataset_split_names(spec.name)
         split = next((s for s in (spec.split, *HUB_SPLITS[spec.split]) if s in available), None)
         if split is None:
-            raise DataError(f"{spec.name} has the splits {', '.join(available)}: none of them is for {spec.split}")
+            raise DataError(
+                "{name} has the splits {splits}: none of them is for {split}",
+                name=spec.name,
+                splits=", ".join(available),
+                split=later(spec.split),
+            )
         return load_dataset(spec.name, split=split).to_pandas()
     except DataError:
         raise
     except (OSError, ValueError, RuntimeError) as error:
         names = ", ".join(BUILT_IN_DATA)
         raise DataError(
-            f"{spec.name!r} is not a file here, and no such dataset could be read from the hub: "
-            f"use a built-in name ({names}), a file, or a hub dataset id"
+            "{name!r} is not a file here, and no such dataset could be read from the hub: use a built-in name "
+            "({names}), a file, or a hub dataset id",
+            name=spec.name,
+            names=names,
         ) from error
 
 
 def usual_columns(frame: pd.DataFrame, spec: DataSpec) -> tuple[str, str | None]:
     """The text column and, where there is one, the label column."""
     names = [str(name) for name in frame.columns]
-    for wanted, what in ((spec.text_column, "text"), (spec.label_column, "label")):
+    for wanted, missing in ((spec.text_column, NO_TEXT_COLUMN), (spec.label_column, NO_LABEL_COLUMN)):
         if wanted is not None and wanted not in names:
-            raise DataError(f"there is no {what} column {wanted!r}: the columns are {', '.join(names[:20])}")
+            raise DataError(missing, name=wanted, columns=", ".join(names[:20]))
     lower = {name.lower(): name for name in reversed(names)}
     text = spec.text_column or next((lower[n] for n in TEXT_COLUMNS if n in lower), None)
     label = spec.label_column or next((lower[n] for n in LABEL_COLUMNS if n in lower and lower[n] != text), None)
     if text is None:
         wordy = [n for n in names if n != label and frame[n].map(lambda v: isinstance(v, str)).all()]
         if len(wordy) != 1:
-            raise DataError(f"which column holds the text? Name it with --text-column: {', '.join(names[:20])}")
+            raise DataError(
+                "which column holds the text? Name it with --text-column: {columns}", columns=", ".join(names[:20])
+            )
         text = wordy[0]
     return text, label
 

@@ -85,11 +85,15 @@ def evaluate_ensemble(
 
     task, masks = task or task_of(model), tuple(masks)
     if how not in COMBINATIONS:
-        raise PruningError(f"there is no ensemble by {how!r}; there are {', '.join(get_args(Combination))}")
+        raise PruningError(
+            "there is no ensemble by {how!r}; there are {known}", how=how, known=", ".join(get_args(Combination))
+        )
     if not masks:
         raise PruningError("an ensemble needs at least one mask")
     if not isinstance(task, Classification):
-        raise UnsupportedError(f"ensembles are for classification, and the task of {model.spec.name} is {task.name}")
+        raise UnsupportedError(
+            "ensembles are for classification, and the task of {model} is {task}", model=model.spec.name, task=task.name
+        )
     count, shared = len(examples), reduce(lambda a, b: a & b, masks)
     seconds = [0.0] * len(masks)
     collectors = [Collector(count) for _ in range(len(masks) + 1)]  # the members, then the ensemble

@@ -253,7 +253,9 @@ def compare(before: Evaluation, after: Evaluation, seed: int = 0) -> Comparison:
         PruningError: They are of different data or have no example in common.
     """
     if before.data != after.data:
-        raise PruningError(f"these evaluations are of different data ({before.data} and {after.data})")
+        raise PruningError(
+            "these evaluations are of different data ({before} and {after})", before=before.data, after=after.data
+        )
     common, at, to = np.intersect1d(before.positions, after.positions, return_indices=True)
     if not len(common):
         raise PruningError("these evaluations have no example in common")

@@ -81,7 +81,7 @@ def export_checkpoint(
     """
     target = Path(folder).expanduser()
     if target.exists() and not overwrite:
-        raise PruningError(f"{target} exists already: choose another folder, or say --overwrite")
+        raise PruningError("{target} exists already: choose another folder, or say --overwrite", target=target)
     with _draft_beside(target) as draft:
         try:
             classes, difference, ordinary = _write_and_check(model, pruned, draft)
@@ -110,7 +110,9 @@ def _draft_beside(target: Path) -> Iterator[Path]:
         draft = Path(tempfile.mkdtemp(prefix=f".{target.name}-", dir=target.parent))
         yield draft
     except OSError as error:
-        raise PruningError(f"{target} cannot be written: {error.strerror or error}") from error
+        raise PruningError(
+            "{target} cannot be written: {error}", target=target, error=error.strerror or str(error)
+        ) from error
     finally:
         if draft is not None:
             shutil.rmtree(draft, ignore_errors=True)
@@ -136,10 +138,11 @@ def _write_and_check(model: LoadedModel, pruned: PrunedModel, draft: Path) -> tu
     try:
         difference = _reload_difference(pruned, draft, own, trust=True)
     except FAILURES as error:
-        raise UnsupportedError(f"the checkpoint cannot be loaded again: {first_line(error)}") from error
+        raise UnsupportedError("the checkpoint cannot be loaded again: {error}", error=first_line(error)) from error
     if difference != 0:
         raise UnsupportedError(
-            f"the checkpoint does not give the same output after reloading (difference {difference:.1e})"
+            "the checkpoint does not give the same output after reloading (difference {difference:.1e})",
+            difference=difference,
         )
     return classes, difference, False
 
@@ -303,7 +306,7 @@ def _reload_difference(pruned: PrunedModel, folder: Path, auto: str, *, trust: b
     expected = pruned.module.state_dict()
     for name, tensor in reloaded.state_dict().items():
         if name not in expected or not torch.equal(tensor, expected[name]):
-            raise UnsupportedError(f"{name} is not the same after reloading")
+            raise UnsupportedError("{name} is not the same after reloading", name=name)
     reloaded.load_state_dict(expected, assign=True)
     allow_batches(reloaded)
     inputs = dry_run_inputs(pruned.module)

@@ -7,12 +7,13 @@ import re
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import cached_property
+from functools import cached_property, reduce
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, get_args
 
 from pruning.data import DataSpec, Split, image_uri, is_present, plain_label, usual_columns
 from pruning.errors import DataError
+from pruning.language import Later, later, mark
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -24,8 +25,9 @@ PARTS: dict[str, Split] = {
     **dict.fromkeys(("evaluation", "eval", "test", "testing", "validation", "valid", "val", "dev"), "evaluation"),
 }
 MOST_CLASSES = 50  # values of a column that may still be labels
-EMPTY_TEXT, NO_TEXT, IMAGE, NO_IMAGE = "empty text", "not a text", "an image, not a text", "no image in the file"
-EMPTY_LABEL, LEFT_OUT, NO_PART = "empty label", "label left out", "in neither part of the split"
+EMPTY_TEXT, NO_TEXT = mark("empty text"), mark("not a text")
+IMAGE, NO_IMAGE = mark("an image, not a text"), mark("no image in the file")
+EMPTY_LABEL, LEFT_OUT, NO_PART = mark("empty label"), mark("label left out"), mark("in neither part of the split")
 
 
 @dataclass(frozen=True)
@@ -63,7 +65,7 @@ class Fit:
 
     Attributes:
         labels: ``None`` where there are none, or the row does not fit.
-        reasons: Why a row does not fit; empty for those that do.
+        reasons: Why a row does not fit, in words to be translated; empty for those that do.
         parts: The part of a row that fits.
         order: In which the rows of a part are taken: at random, so that the first ones stand for all.
     """
@@ -101,6 +103,16 @@ class Fit:
         found = Counter((str(label), part) for label, part in zip(self.labels, self.parts, strict=True) if part)
         classes = dict.fromkeys(name for name, _ in found)
         return {name: {part: found[name, part] for part in SPLITS} for name in classes}
+
+
+def in_words(refused: Mapping[str, int]) -> str | Later:
+    """Numbers of rows with their reasons; empty where there are none.
+
+    >>> str(in_words({"empty text": 1200, "not a text": 1}))
+    '1,200 × empty text, 1 × not a text'
+    """
+    parts = [later("{count:,} × {reason}", count=count, reason=later(why)) for why, count in refused.items()]
+    return reduce(lambda one, other: later("{one}, {other}", one=one, other=other), parts) if parts else ""
 
 
 # What the columns are --------------------------------------------------------------------------------------------
@@ -201,7 +213,11 @@ def fit(table: pd.DataFrame, reading: Reading, folder: Path | None = None) -> Fi
     """
     for name in filter(None, (reading.text, reading.label, reading.split)):
         if name not in table.columns:
-            raise DataError(f"there is no column {name!r}: the columns are {', '.join(list(table.columns)[:20])}")
+            raise DataError(
+                "there is no column {name!r}: the columns are {columns}",
+                name=name,
+                columns=", ".join(list(table.columns)[:20]),
+            )
     inputs = [_image(v, folder) if reading.images else _text(v) for v in table[reading.text]]
     known = None if reading.labels is None else dict(reading.labels)
     labels = [_label(v, known) for v in table[reading.label]] if reading.label else [(None, "")] * len(inputs)

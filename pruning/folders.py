@@ -34,7 +34,9 @@ def gather(folder: Path) -> Path:
         buffer = io.BytesIO()
         frame.to_parquet(buffer)
     except (OSError, ValueError, TypeError) as error:
-        raise DataError(f"the folder {folder.name} cannot be read: {first_line(error, 200)}") from error
+        raise DataError(
+            "the folder {folder} cannot be read: {error}", folder=folder.name, error=first_line(error, 200)
+        ) from error
     return stage("folder.parquet", buffer.getvalue())
 
 
@@ -50,13 +52,26 @@ def _of_tables(folder: Path, paths: list[Path]) -> pd.DataFrame:
     import pandas as pd
 
     if len(paths) > MOST_TABLES:
-        raise DataError(f"{folder.name} holds {len(paths)} tables, {MOST_TABLES} are allowed: give the path of one")
+        raise DataError(
+            "{folder} holds {tables} tables, {most} are allowed: give the path of one",
+            folder=folder.name,
+            tables=len(paths),
+            most=MOST_TABLES,
+        )
     if sum(path.stat().st_size for path in paths) > largest_file():
-        raise DataError(f"the tables in {folder.name} have more than {largest_file() / 1e6:,.0f} MB: give one of them")
+        raise DataError(
+            "the tables in {folder} have more than {allowed:,.0f} MB: give one of them",
+            folder=folder.name,
+            allowed=largest_file() / 1e6,
+        )
     frames = [read_table(path, *written_as(path)) for path in paths]
     different = next((p for p, f in zip(paths, frames, strict=True) if set(f.columns) != set(frames[0].columns)), None)
     if different is not None:
-        raise DataError(f"{different.name} and {paths[0].name} have other columns: give the path of one of them")
+        raise DataError(
+            "{one} and {other} have other columns: give the path of one of them",
+            one=different.name,
+            other=paths[0].name,
+        )
     if len(frames) > 1 and "split" not in frames[0].columns:
         frames = [frame.assign(split=path.stem) for path, frame in zip(paths, frames, strict=True)]
     return pd.concat(frames, ignore_index=True)
@@ -72,13 +87,17 @@ def _of_images(folder: Path) -> pd.DataFrame:
             continue
         size += path.stat().st_size
         if len(rows) == most_rows() or size > largest_file():
-            limits = f"{most_rows():,} images or {largest_file() / 1e6:,.0f} MB"
-            raise DataError(f"{folder.name} holds more than {limits}: keep a random part of it")
+            raise DataError(
+                "{folder} holds more than {images:,} images or {allowed:,.0f} MB: keep a random part of it",
+                folder=folder.name,
+                images=most_rows(),
+                allowed=largest_file() / 1e6,
+            )
         place = path.relative_to(folder)
         label = place.parts[-2] if len(place.parts) > 1 else ""
         split = place.parts[-3] if len(place.parts) > 2 else ""
         rows.append({"image": {"bytes": path.read_bytes(), "path": place.as_posix()}, "label": label, "split": split})
     if not rows:
-        raise DataError(f"{folder.name} holds no table ({', '.join(READERS)}) and no images")
+        raise DataError("{folder} holds no table ({kinds}) and no images", folder=folder.name, kinds=", ".join(READERS))
     frame = pd.DataFrame(rows)
     return frame if frame["split"].any() else frame.drop(columns="split")

@@ -126,7 +126,11 @@ def _expand(gate: Tensor, x: Tensor) -> Tensor:
     if gate.dim() == 1:
         return gate
     if x.shape[0] % gate.shape[0]:
-        raise UnsupportedError(f"gates for {gate.shape[0]} examples do not fit an activation of {tuple(x.shape)}")
+        raise UnsupportedError(
+            "gates for {examples} examples do not fit an activation of {shape}",
+            examples=gate.shape[0],
+            shape=tuple(x.shape),
+        )
     gate = gate.repeat_interleave(x.shape[0] // gate.shape[0], 0)
     return gate.view(x.shape[0], *[1] * (x.dim() - 2), gate.shape[-1])
 
@@ -244,7 +248,7 @@ def check_support(anatomy: Anatomy, mask: Mask) -> None:
     touched += [anatomy.layers[i] for i in mask.layers]
     for part in touched:
         if part.support == "none":
-            raise UnsupportedError(f"{part.name} cannot be masked: {part.reason}")
+            raise UnsupportedError("{part} cannot be masked: {reason}", part=part.name, reason=part.reason)
 
 
 @contextmanager

@@ -27,16 +27,21 @@ def download(hub_id: str) -> Path:
     except HFValidationError as error:
         names = ", ".join(BUILT_IN)
         raise ModelError(
-            f"{hub_id[:80]!r} is not a model name: use a built-in name ({names}), a folder, or a hub id like owner/name"
+            "{name!r} is not a model name: use a built-in name ({names}), a folder, or a hub id like owner/name",
+            name=hub_id[:80],
+            names=names,
         ) from error
     except GatedRepoError as error:
-        raise ModelError(f"{hub_id} is gated: accept its terms on the hub and log in with: hf auth login") from error
+        raise ModelError(
+            "{name} is gated: accept its terms on the hub and log in with: hf auth login", name=hub_id
+        ) from error
     except RepositoryNotFoundError as error:
-        raise ModelError(f"the hub has no model {hub_id!r} (or it is private)") from error
+        raise ModelError("the hub has no model {name!r} (or it is private)", name=hub_id) from error
     except (LocalEntryNotFoundError, OSError) as error:
         raise ModelError(
-            f"{hub_id!r} is not a folder here nor in the download cache, and the hub cannot be reached: "
-            "check the name and the network"
+            "{name!r} is not a folder here nor in the download cache, and the hub cannot be reached: check the name "
+            "and the network",
+            name=hub_id,
         ) from error
 
 
@@ -57,7 +62,9 @@ def _check_size_on_hub(hub_id: str) -> None:
         return
     sizes = [file.size or 0 for file in files if file.rfilename.endswith(".safetensors")]
     if not sizes:
-        raise ModelError(f"{hub_id} has no safetensors file on the hub: its weights are in a format that is not read")
+        raise ModelError(
+            "{name} has no safetensors file on the hub: its weights are in a format that is not read", name=hub_id
+        )
     check_memory(hub_id, sum(sizes))
 
 
@@ -72,5 +79,8 @@ def check_memory(name: str, size_bytes: int) -> None:
     needed, free = MEMORY_HEADROOM * size_bytes, psutil.virtual_memory().available
     if needed > free:
         raise ModelError(
-            f"{name} is too large for memory: it needs about {needed / 1e9:.1f} GB, {free / 1e9:.1f} GB are free"
+            "{name} is too large for memory: it needs about {needed:.1f} GB, {free:.1f} GB are free",
+            name=name,
+            needed=needed / 1e9,
+            free=free / 1e9,
         )

@@ -153,7 +153,9 @@ def _measure(
 ) -> LatencyTable:
     groups = [*_groups(anatomy, "sites"), *_groups(anatomy, "blocks")]
     if not groups:
-        raise UnsupportedError(f"no part of this model can be cut, so there is nothing to time: {anatomy.reason}")
+        raise UnsupportedError(
+            "no part of this model can be cut, so there is nothing to time: {reason}", reason=anatomy.reason
+        )
     curves: dict[str, dict[int, Curve]] = {"sites": {}, "blocks": {}}
     for done, (name, members) in enumerate(groups):
         curve = _curve(anatomy, stopwatch, name, members)
@@ -270,7 +272,9 @@ def _inputs(model: LoadedModel, tokens: int, batch: int) -> dict[str, Any]:
 
     inputs = counted_inputs(model.module, tokens)
     if batch > 1 and any(value.dim() == 0 or value.shape[0] != 1 for value in inputs.values()):
-        raise UnsupportedError(f"the inputs of {model.spec.name} do not come in batches: time it with a batch of 1")
+        raise UnsupportedError(
+            "the inputs of {model} do not come in batches: time it with a batch of 1", model=model.spec.name
+        )
     return {name: value.repeat_interleave(batch, 0) if batch > 1 else value for name, value in inputs.items()}
 
 
@@ -306,6 +310,7 @@ def _keep(path: Path, table: LatencyTable) -> None:
         Path(file.name).replace(path)
     except OSError as error:
         raise PruningError(
-            f"the latency table cannot be kept in {path.parent}: {error.strerror or error}; "
-            "XDG_CACHE_HOME names another place"
+            "the latency table cannot be kept in {folder}: {error}; XDG_CACHE_HOME names another place",
+            folder=path.parent,
+            error=error.strerror or str(error),
         ) from error

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from pruning.errors import MaskError
+from pruning.language import Later, later, mark
 
 if TYPE_CHECKING:
     from pruning.anatomy import Anatomy
@@ -84,16 +85,30 @@ class Mask:
         """
         for site, head in sorted(self.heads):
             if site >= len(anatomy.sites):
-                raise MaskError(f"head {site}:{head} does not exist: the model has {_span(len(anatomy.sites), 'site')}")
+                raise MaskError(
+                    "head {site}:{head} does not exist: the model has {there}",
+                    site=site,
+                    head=head,
+                    there=_span(len(anatomy.sites), "site"),
+                )
             if head >= anatomy.sites[site].heads:
-                what = f"site {site} ({anatomy.sites[site].name}) has {_span(anatomy.sites[site].heads, 'head')}"
-                raise MaskError(f"head {site}:{head} does not exist: {what}")
+                raise MaskError(
+                    "head {site}:{head} does not exist: site {site} ({name}) has {there}",
+                    site=site,
+                    head=head,
+                    name=anatomy.sites[site].name,
+                    there=_span(anatomy.sites[site].heads, "head"),
+                )
         for block, neuron in sorted(self.neurons):
             if block >= len(anatomy.blocks) or neuron >= anatomy.blocks[block].neurons:
-                raise MaskError(f"neuron {block}:{neuron} does not exist in this model")
+                raise MaskError("neuron {block}:{neuron} does not exist in this model", block=block, neuron=neuron)
         for layer in sorted(self.layers):
             if layer >= len(anatomy.layers):
-                raise MaskError(f"layer {layer} does not exist: the model has {_span(len(anatomy.layers), 'layer')}")
+                raise MaskError(
+                    "layer {layer} does not exist: the model has {there}",
+                    layer=layer,
+                    there=_span(len(anatomy.layers), "layer"),
+                )
         return self
 
     # Files -----------------------------------------------------------------------------------------------------
@@ -118,7 +133,11 @@ class Mask:
         if not isinstance(value, dict) or not {"heads", "neurons", "layers"} & value.keys():
             raise MaskError('a mask is an object with "heads", "neurons" or "layers"')
         if value.get("version", FILE_VERSION) != FILE_VERSION:
-            raise MaskError(f"the mask has version {value['version']!r}, but this program reads version {FILE_VERSION}")
+            raise MaskError(
+                "the mask has version {version!r}, but this program reads version {known}",
+                version=value["version"],
+                known=FILE_VERSION,
+            )
         try:
             neurons = [NeuronId(int(block), i) for block, row in dict(value.get("neurons") or {}).items() for i in row]
             return cls(
@@ -127,7 +146,7 @@ class Mask:
                 frozenset(value.get("layers") or []),
             )
         except (TypeError, ValueError) as error:
-            raise MaskError(f"the mask cannot be read: {error}") from error
+            raise MaskError("the mask cannot be read: {error}", error=str(error)) from error
 
     @classmethod
     def read(cls, path: str | Path) -> Mask:
@@ -139,9 +158,9 @@ class Mask:
         try:
             return cls.from_json(json.loads(Path(path).read_text(encoding="utf-8")))
         except OSError as error:
-            raise MaskError(f"the mask file {path} cannot be read: {error.strerror}") from error
+            raise MaskError("the mask file {path} cannot be read: {error}", path=path, error=error.strerror) from error
         except (ValueError, RecursionError) as error:
-            raise MaskError(f"the mask file {path} is not JSON: {error}") from error
+            raise MaskError("the mask file {path} is not JSON: {error}", path=path, error=str(error)) from error
 
     # Short forms -----------------------------------------------------------------------------------------------
 
@@ -156,11 +175,11 @@ class Mask:
         for part in re.split(r"[,\s]+", text.strip()):
             match = re.fullmatch(r"(\d{1,9}):(\d{1,9})(?:-(\d{1,9}))?", part)
             if part and not match:
-                raise MaskError(f'{part!r} is not a head: write site:head, like "0:3,2:5" or "1:0-3"')
+                raise MaskError('{part!r} is not a head: write site:head, like "0:3,2:5" or "1:0-3"', part=part)
             if match:
                 site, first, last = int(match[1]), int(match[2]), int(match[3] or match[2])
                 if last < first or last - first > LARGEST_COUNT:
-                    raise MaskError(f"{part!r} is not a run of heads: the last must not be below the first")
+                    raise MaskError("{part!r} is not a run of heads: the last must not be below the first", part=part)
                 heads |= {HeadId(site, head) for head in range(first, last + 1)}
         return cls(frozenset(heads))
 
@@ -204,12 +223,19 @@ def whole_groups(mask: Mask, anatomy: Anatomy) -> Mask:
 
 def _index(value: object) -> int:
     if isinstance(value, bool) or not hasattr(value, "__index__") or not 0 <= int(value) <= LARGEST_INDEX:  # type: ignore[call-overload]
-        raise MaskError(f"{value!r} is not an index: whole numbers from 0 are")
+        raise MaskError("{value!r} is not an index: whole numbers from 0 are", value=value)
     return int(value)  # type: ignore[call-overload]
 
 
-def _span(count: int, noun: str) -> str:
-    return f"{count} {noun}{'s' if count != 1 else ''}" + (f" (0 to {count - 1})" if count else "")
+_SPANS = {  # none, one, several
+    "site": (mark("0 sites"), mark("1 site (0 to 0)"), mark("{count} sites (0 to {last})")),
+    "head": (mark("0 heads"), mark("1 head (0 to 0)"), mark("{count} heads (0 to {last})")),
+    "layer": (mark("0 layers"), mark("1 layer (0 to 0)"), mark("{count} layers (0 to {last})")),
+}
+
+
+def _span(count: int, noun: str) -> Later:
+    return later(_SPANS[noun][min(count, 2)], count=count, last=count - 1)
 
 
 def _pack(pairs: Iterable[tuple[int, int]]) -> str:

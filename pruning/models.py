@@ -17,6 +17,7 @@ from pruning.anatomy import Anatomy
 from pruning.builtin import BUILT_IN, OnStep
 from pruning.errors import ModelError, first_line
 from pruning.hub import check_memory, download
+from pruning.language import later, mark
 
 if TYPE_CHECKING:
     import torch
@@ -105,7 +106,7 @@ def load_model(spec: ModelSpec | str = "demo", on_step: OnStep | None = None) ->
     """
     spec = ModelSpec(spec) if isinstance(spec, str) else spec
     on_step = on_step or (lambda step: None)
-    on_step("Starting torch and transformers")
+    on_step(mark("Starting torch and transformers"))
     device = _device(spec.device)
     _quiet_libraries()
     if spec.source == "built-in":
@@ -114,7 +115,7 @@ def load_model(spec: ModelSpec | str = "demo", on_step: OnStep | None = None) ->
     else:
         model = load_folder(spec, _folder_of(spec, on_step), on_step)
     model.module.to(device).eval().requires_grad_(False)
-    on_step("Finding its attention heads")
+    on_step(mark("Finding its attention heads"))
     _ = model.anatomy
     return model
 
@@ -153,9 +154,11 @@ def _folder_of(spec: ModelSpec, on_step: OnStep) -> Path:
         raise ModelError("name a model: demo, a folder, or a hub id like owner/name")
     if spec.source == "local folder":
         if not _is_folder(spec.name):
-            raise ModelError(f"there is no folder {spec.name!r}: give the path of a folder with a config.json")
+            raise ModelError(
+                "there is no folder {name!r}: give the path of a folder with a config.json", name=spec.name
+            )
         return Path(spec.name).expanduser()
-    on_step(f"Looking for {spec.name} on the hub")
+    on_step(later("Looking for {name} on the hub", name=spec.name))
     return download(spec.name)
 
 
@@ -171,7 +174,7 @@ def load_folder(spec: ModelSpec, folder: Path, on_step: OnStep, fingerprint: str
     config = _read_config(folder, spec)
     _check_weights(folder, spec)
     architecture = _architecture(config, folder, spec)
-    on_step(f"Loading {architecture.__name__}")
+    on_step(later("Loading {name}", name=architecture.__name__))
     try:
         module, info = architecture.from_pretrained(
             folder,
@@ -182,11 +185,14 @@ def load_folder(spec: ModelSpec, folder: Path, on_step: OnStep, fingerprint: str
             trust_remote_code=spec.trust_remote_code,
         )
     except _library_errors() as error:
-        raise ModelError(f"{spec.name} cannot be loaded: {first_line(error)}") from error
+        raise ModelError("{name} cannot be loaded: {error}", name=spec.name, error=first_line(error)) from error
     for path, stored, expected in sorted(info["mismatched_keys"]):
         raise ModelError(
-            f"{spec.name} cannot be loaded: {path} is {tuple(stored)} in its weights "
-            f"but {tuple(expected)} by its config.json"
+            "{name} cannot be loaded: {path} is {stored} in its weights but {expected} by its config.json",
+            name=spec.name,
+            path=path,
+            stored=tuple(stored),
+            expected=tuple(expected),
         )
     missing = tuple(sorted(info["missing_keys"]))
     fingerprint = fingerprint or _folder_fingerprint(folder, spec)
@@ -199,20 +205,24 @@ def _read_config(folder: Path, spec: ModelSpec) -> Any:
 
     path = folder / "config.json"
     if not path.is_file():
-        raise ModelError(f"{spec.name} has no config.json: it is not a transformers model folder")
+        raise ModelError("{name} has no config.json: it is not a transformers model folder", name=spec.name)
     try:
         raw = json.loads(path.read_text(encoding="utf-8"))
     except (ValueError, RecursionError) as error:
-        raise ModelError(f"{path} is not JSON: {error}") from error
+        raise ModelError("{path} is not JSON: {error}", path=path, error=str(error)) from error
     if not isinstance(raw, dict):
-        raise ModelError(f"{path} does not hold a configuration")
+        raise ModelError("{path} does not hold a configuration", path=path)
     native = raw.get("model_type") in CONFIG_MAPPING_NAMES and "headroom" not in raw  # its own code is not needed
     if "auto_map" in raw and not native and not spec.trust_remote_code:
-        raise ModelError(f"{spec.name} brings its own code: load it with --trust-remote-code if you trust its author")
+        raise ModelError(
+            "{name} brings its own code: load it with --trust-remote-code if you trust its author", name=spec.name
+        )
     try:
         return AutoConfig.from_pretrained(folder, trust_remote_code=spec.trust_remote_code)
     except _library_errors() as error:
-        raise ModelError(f"the configuration of {spec.name} cannot be read: {first_line(error)}") from error
+        raise ModelError(
+            "the configuration of {name} cannot be read: {error}", name=spec.name, error=first_line(error)
+        ) from error
 
 
 def _check_weights(folder: Path, spec: ModelSpec) -> None:
@@ -221,8 +231,10 @@ def _check_weights(folder: Path, spec: ModelSpec) -> None:
         others = [p.name for p in (*folder.glob("*.bin"), *folder.glob("*.pt"), *folder.glob("*.h5"))]
         found = f"only {', '.join(sorted(others)[:3])}" if others else "no weights"
         raise ModelError(
-            f"{spec.name} has no safetensors file ({found}): save it again with save_pretrained, "
-            "which writes model.safetensors"
+            "{name} has no safetensors file ({found}): save it again with save_pretrained, which writes "
+            "model.safetensors",
+            name=spec.name,
+            found=found,
         )
     check_memory(spec.name, sum(bytes_in_memory(p, spec) for p in files))
 

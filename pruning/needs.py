@@ -83,16 +83,20 @@ def check_needs(name: str) -> Needs:
 def _of_folder(name: str, folder: Path) -> Needs:
     """By the headers of the weights."""
     if not (folder / "config.json").is_file():
-        raise ModelError(f"{name} has no config.json: give the path of a folder with a transformers model")
+        raise ModelError("{name} has no config.json: give the path of a folder with a transformers model", name=name)
     try:
         config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
         card = folder / "README.md"
         licence = _licence(card.read_text(encoding="utf-8", errors="replace")) if card.is_file() else ""
     except (OSError, ValueError, RecursionError) as error:
-        raise ModelError(f"the configuration of {name} cannot be read: {first_line(error)}") from error
+        raise ModelError(
+            "the configuration of {name} cannot be read: {error}", name=name, error=first_line(error)
+        ) from error
     weights = sum(_weights_in(path) for path in folder.glob("*.safetensors"))
     if not weights:
-        raise ModelError(f"{name} has no safetensors file that can be read: save it again with save_pretrained")
+        raise ModelError(
+            "{name} has no safetensors file that can be read: save it again with save_pretrained", name=name
+        )
     return _needs(name, config, weights, licence)
 
 
@@ -103,7 +107,7 @@ def _weights_in(path: Path) -> int:
         with safe_open(path, framework="numpy") as file:
             return sum(math.prod(file.get_slice(name).get_shape()) for name in file.keys())  # noqa: SIM118
     except (SafetensorError, OSError) as error:
-        raise ModelError(f"{path.name} is damaged: {first_line(error)}") from error
+        raise ModelError("{name} is damaged: {error}", name=path.name, error=first_line(error)) from error
 
 
 def _of_hub(name: str) -> Needs:
@@ -115,16 +119,22 @@ def _of_hub(name: str) -> Needs:
         about = model_info(name, files_metadata=True, timeout=10)
         config = json.loads(Path(hf_hub_download(name, "config.json", etag_timeout=10)).read_text(encoding="utf-8"))
     except HFValidationError as error:
-        raise ModelError(f"{name[:80]!r} is not a model name: use a folder, or a hub id like owner/name") from error
+        raise ModelError(
+            "{name!r} is not a model name: use a folder, or a hub id like owner/name", name=name[:80]
+        ) from error
     except GatedRepoError as error:
-        raise ModelError(f"{name} is gated: accept its terms on the hub and log in with: hf auth login") from error
+        raise ModelError(
+            "{name} is gated: accept its terms on the hub and log in with: hf auth login", name=name
+        ) from error
     except RepositoryNotFoundError as error:
-        raise ModelError(f"the hub has no model {name!r} (or it is private)") from error
+        raise ModelError("the hub has no model {name!r} (or it is private)", name=name) from error
     except Exception as error:  # no network, in any of the ways that the HTTP library has for saying so
         return _of_folder(name, _downloaded(name, error))
     size = sum(file.size or 0 for file in about.siblings or [] if file.rfilename.endswith(".safetensors"))
     if not size:
-        raise ModelError(f"{name} has no safetensors file on the hub: its weights are in a format that is not read")
+        raise ModelError(
+            "{name} has no safetensors file on the hub: its weights are in a format that is not read", name=name
+        )
     counts = getattr(about.safetensors, "parameters", None) or {}
     licence = str(getattr(about.card_data, "license", None) or "")
     return _needs(name, config, sum(counts.values()) or size // FLOAT32_BYTES, licence, size)
@@ -138,8 +148,9 @@ def _downloaded(name: str, error: Exception) -> Path:
         return Path(snapshot_download(name, local_files_only=True, allow_patterns=["*.json", "*.safetensors", "*.md"]))
     except (OSError, ValueError):
         raise ModelError(
-            f"{name!r} is not a folder here nor in the download cache, and the hub cannot be reached: "
-            "check the name and the network"
+            "{name!r} is not a folder here nor in the download cache, and the hub cannot be reached: check the name "
+            "and the network",
+            name=name,
         ) from error
 
 
@@ -149,7 +160,7 @@ def _needs(name: str, config: Any, weights: int, licence: str, download_bytes: i
     from pruning.tasks import tasks
 
     if not isinstance(config, dict):
-        raise ModelError(f"the config.json of {name} does not hold a configuration")
+        raise ModelError("the config.json of {name} does not hold a configuration", name=name)
     inner = config.get("text_config")
     text = inner if isinstance(inner, dict) else config
     sizes = {what: _first(text, names) for what, names in SIZES.items()}
@@ -158,7 +169,7 @@ def _needs(name: str, config: Any, weights: int, licence: str, download_bytes: i
     model_type = str(config.get("model_type", ""))
     task = next((task.name for task in tasks().values() if architecture.endswith(task.heads)), None)
     if "auto_map" in config and model_type not in known_cuts():
-        raise ModelError(f"{name} brings its own code, which is not run here")
+        raise ModelError("{name} brings its own code, which is not run here", name=name)
     return Needs(
         name, architecture, model_type, task, weights, int(MEMORY_HEADROOM * FLOAT32_BYTES * weights),
         psutil.virtual_memory().available, STATES_PER_LAYER * FLOAT32_BYTES * sizes["layers"] * sizes["hidden"],

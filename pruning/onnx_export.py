@@ -42,7 +42,9 @@ from torch import Tensor, nn
 
 from pruning.errors import PruningError, UnsupportedError
 from pruning.inputs import dry_run_inputs
+from pruning.language import Later, later, mark
 from pruning.onnx_shapes import ROWS, WAVEFORM, Axes, dynamic_axes, in_words, padded, sized, sizes_of, with_one_length
+from pruning.wording import both
 
 PACKAGES = ("onnx", "onnxscript", "onnxruntime")
 TOLERANCE = {torch.float16: 2e-2}  # of the largest output: torch and onnxruntime round at other steps
@@ -93,7 +95,8 @@ def export_onnx(module: nn.Module, path: str | Path, *, inputs: dict[str, Tensor
     _require_packages()
     target = Path(path).expanduser()
     with _evaluating(module), _experts_in_batches(module), _quiet(), torch.no_grad():
-        with _in_one_line(f"{type(module).__name__} cannot be exported as ONNX: it does not run on these inputs"):
+        refused = mark("{name} cannot be exported as ONNX: it does not run on these inputs")
+        with _in_one_line(later(refused, name=type(module).__name__)):
             base = inputs or dry_run_inputs(module, tokens=TOKENS, batch=ROWS)
             forward = _Forward(module, base)
             choices = _choices_of_axes(forward, base)
@@ -111,7 +114,7 @@ def _export(forward: _Forward, base: dict[str, Tensor], axes: Axes, target: Path
         target.parent.mkdir(parents=True, exist_ok=True)
         folder = Path(tempfile.mkdtemp(prefix=f".{target.name}-", dir=target.parent))
     except OSError as error:
-        raise PruningError(f"{target} cannot be written: {error.strerror}") from error
+        raise PruningError("{target} cannot be written: {error}", target=target, error=error.strerror) from error
     try:
         draft = folder / target.name
         _translate(forward, sized(base, axes, sizes_of(base, axes)[0]), axes).save(draft)
@@ -120,7 +123,9 @@ def _export(forward: _Forward, base: dict[str, Tensor], axes: Axes, target: Path
         for file in sorted(folder.iterdir(), key=lambda file: file == draft):  # weights first, then what names them
             file.replace(target.parent / file.name)
     except OSError as error:
-        raise PruningError(f"{target} cannot be written: {error.strerror or error}") from error
+        raise PruningError(
+            "{target} cannot be written: {error}", target=target, error=error.strerror or str(error)
+        ) from error
     finally:
         shutil.rmtree(folder, ignore_errors=True)
     return exported
@@ -164,7 +169,7 @@ def main_outputs(output: Any) -> dict[str, Tensor]:
 
 
 def _translate(forward: _Forward, example: dict[str, Tensor], axes: Axes) -> Any:
-    with _in_one_line(f"{type(forward.model).__name__} cannot be exported as ONNX"):
+    with _in_one_line(later("{name} cannot be exported as ONNX", name=type(forward.model).__name__)):
         program = torch.onnx.export(
             forward,
             tuple(example.values()),
@@ -205,19 +210,24 @@ def _checked(
         UnsupportedError: onnxruntime cannot run it, or its outputs are others than torch's.
     """
     name, dtype = type(forward.model).__name__, next(forward.parameters()).dtype
-    with _in_one_line(f"onnxruntime cannot run {name} in {str(dtype).removeprefix('torch.')} on a CPU"):
+    kind = str(dtype).removeprefix("torch.")
+    with _in_one_line(later("onnxruntime cannot run {name} in {kind} on a CPU", name=name, kind=kind)):
         session = _session(draft)
     differences, words = [], []
     for sizes in sizes_of(base, axes)[1:]:
         inputs, padded_to = padded(sized(base, axes, sizes), forward.model.config)
         words.append(in_words(sizes, padded_to))
-        with _in_one_line(f"{name} does not run as ONNX with {words[-1]}"):
+        with _in_one_line(later("{name} does not run as ONNX with {shapes}", name=name, shapes=words[-1])):
             differences.append(_difference(session, forward, inputs))
     difference, allowed = max(differences), TOLERANCE.get(dtype, FLOAT32_TOLERANCE)
     if not all(found <= allowed for found in differences):  # NaN is no difference that is small
         raise UnsupportedError(
-            f"the ONNX file of {name} does not give the same output as torch: "
-            f"difference {difference:.1e}, {allowed:.0e} is allowed ({' and '.join(words)})"
+            "the ONNX file of {name} does not give the same output as torch: difference {difference:.1e}, "
+            "{allowed:.0e} is allowed ({shapes})",
+            name=name,
+            difference=difference,
+            allowed=allowed,
+            shapes=both(words),
         )
     shapes = [
         {value.name: tuple(value.shape) for value in side} for side in (session.get_inputs(), session.get_outputs())
@@ -253,7 +263,9 @@ def _difference(session: Any, forward: _Forward, inputs: dict[str, Tensor]) -> f
 def _require_packages() -> None:
     missing = [name for name in PACKAGES if find_spec(name) is None]
     if missing:
-        raise PruningError(f"writing ONNX needs {', '.join(missing)}: pip install -r requirements.txt")
+        raise PruningError(
+            "writing ONNX needs {packages}: pip install -r requirements.txt", packages=", ".join(missing)
+        )
 
 
 @contextmanager
@@ -299,7 +311,7 @@ def _quiet() -> Iterator[None]:
 
 
 @contextmanager
-def _in_one_line(what: str) -> Iterator[None]:
+def _in_one_line(what: Later) -> Iterator[None]:
     """Exporter and onnxruntime raise errors of many kinds, some of many pages: say the innermost reason in one line."""
     try:
         yield
@@ -311,4 +323,4 @@ def _in_one_line(what: str) -> Iterator[None]:
             reason = reason.__cause__
         text = RUNTIME_PREFIX.sub("", " ".join(str(reason).split())) or type(reason).__name__
         short = text if len(text) <= LONGEST_REASON else f"{text[:LONGEST_REASON]}…"
-        raise UnsupportedError(f"{what}: {short}") from error
+        raise UnsupportedError("{what}: {short}", what=what, short=short) from error

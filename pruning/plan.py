@@ -8,9 +8,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pruning.errors import MaskError
+from pruning.language import Later, later, mark
 from pruning.masks import Mask
 from pruning.scopes import Scope, get_scope
 from pruning.search.budget import Budget, PlanError
+from pruning.wording import english
 
 if TYPE_CHECKING:
     from pruning.models import LoadedModel
@@ -68,7 +70,7 @@ class Guarantee:
         tested: Sizes of cut that were tried, the smallest first.
         needed: About how many examples in all the smallest cut would need; ``None`` where it is confirmed, or where
             no number would do.
-        message: All that in a sentence or two.
+        message: All that in a sentence or two, in English; `said` is in the reader's language.
     """
 
     points: float
@@ -79,6 +81,25 @@ class Guarantee:
     tested: int
     message: str
     needed: int | None = None
+
+    @property
+    def said(self) -> Later:
+        """The figures in a sentence or two; where nothing is confirmed, about the smallest cut."""
+        figures = {"count": self.samples, "lost": self.lost, "bound": self.bound, "points": self.points}
+        if self.confirmed:
+            return later(
+                "On {count} examples kept apart it loses {lost:.1f} points of accuracy, and with 95% confidence no "
+                "more than {bound:.1f}.",
+                **figures,
+            )
+        short = later(
+            "{count} examples kept apart cannot support a loss of at most {points:g} points: even the smallest cut "
+            "loses {lost:.1f} points on them, up to {bound:.1f} with 95% confidence, so nothing is removed.",
+            **figures,
+        )
+        if self.needed:
+            return later("{short} About {needed:,} examples would be needed in all.", short=short, needed=self.needed)
+        return later("{short} More examples would not help.", short=short)
 
 
 @dataclass(frozen=True)
@@ -117,13 +138,14 @@ class Plan:
     threshold: float | None = None
     guarantee: Guarantee | None = None
     reached: Reached | None = None
-    notes: tuple[str, ...] = ()
+    notes: tuple[str | Later, ...] = ()
     version: int = PLAN_VERSION
 
     def to_json(self) -> dict[str, Any]:
         """A plan file; as a mask file it is read by its ``mask``."""
         budget = {str(self.budget.kind): self.budget.share} if self.budget else None
-        return {**asdict(self), "mask": self.mask.to_json(), "budget": budget}
+        plain = replace(self, notes=tuple(map(english, self.notes)))
+        return {**asdict(plain), "mask": self.mask.to_json(), "budget": budget}
 
     @classmethod
     def from_json(cls, value: object) -> Plan:
@@ -136,7 +158,11 @@ class Plan:
             raise PlanError('a plan is an object with a "mask" and what it is "predicted" to give')
         assert isinstance(value, dict)
         if value.get("version") != PLAN_VERSION:
-            raise PlanError(f"the plan has version {value.get('version')!r}, but this program reads {PLAN_VERSION}")
+            raise PlanError(
+                "the plan has version {version!r}, but this program reads {known}",
+                version=value.get("version"),
+                known=PLAN_VERSION,
+            )
         try:
             read = {**value, "mask": Mask.from_json(value["mask"]), "predicted": Figures(**value["predicted"])}
             read["budget"] = next((Budget(k, float(s)) for k, s in (value.get("budget") or {}).items()), None)
@@ -146,7 +172,7 @@ class Plan:
                 read[name] = kind(**value[name]) if value.get(name) else None
             return cls(**read)
         except (TypeError, ValueError, KeyError, AttributeError) as error:
-            raise PlanError(f"the plan cannot be read: {error}") from error
+            raise PlanError("the plan cannot be read: {error}", error=str(error)) from error
 
     @classmethod
     def read(cls, path: str | Path) -> Plan:
@@ -158,9 +184,9 @@ class Plan:
         try:
             return cls.from_json(json.loads(Path(path).read_text(encoding="utf-8")))
         except OSError as error:
-            raise PlanError(f"the plan file {path} cannot be read: {error.strerror}") from error
+            raise PlanError("the plan file {path} cannot be read: {error}", path=path, error=error.strerror) from error
         except (ValueError, RecursionError) as error:
-            raise PlanError(f"the plan file {path} is not JSON: {error}") from error
+            raise PlanError("the plan file {path} is not JSON: {error}", path=path, error=str(error)) from error
 
     def write(self, path: str | Path) -> None:
         """Write a plan file.
@@ -172,9 +198,9 @@ class Plan:
             text = json.dumps(self.to_json(), ensure_ascii=False, allow_nan=False)
             Path(path).expanduser().write_text(text + "\n", encoding="utf-8")
         except OSError as error:
-            raise PlanError(f"the plan cannot be written to {path}: {error.strerror}") from error
+            raise PlanError("the plan cannot be written to {path}: {error}", path=path, error=error.strerror) from error
 
-    def fit(self, model: LoadedModel) -> tuple[str, ...]:
+    def fit(self, model: LoadedModel) -> tuple[Later, ...]:
         """What to know about using this plan with that model, in sentences; none where it was made for it.
 
         Raises:
@@ -185,8 +211,11 @@ class Plan:
         try:
             self.mask.check(model.anatomy)
         except MaskError as error:
-            raise PlanError(f"this plan was made for another model than {model.spec.name}: {error}") from error
-        return (f"this plan was made for other weights than those of {model.spec.name}: its predictions may not hold",)
+            raise PlanError(
+                "this plan was made for another model than {model}: {error}", model=model.spec.name, error=error
+            ) from error
+        told = mark("this plan was made for other weights than those of {model}: its predictions may not hold")
+        return (later(told, model=model.spec.name),)
 
 
 def is_plan(value: object) -> bool:

@@ -7,7 +7,9 @@ nothing, and zeros must change the output. What fails gets the support level ``n
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
+from functools import reduce
 from typing import TypeVar
 
 import torch
@@ -17,6 +19,7 @@ from pruning.anatomy import Anatomy, AttentionSite, Layer, MLPSite, Support
 from pruning.errors import first_line, named_line
 from pruning.gating import Gates, Slot, gates_set, install
 from pruning.inputs import allow_batches, dry_run_inputs, outputs
+from pruning.language import Later, later
 from pruning.macs import count_macs
 from pruning.masks import HeadId
 from pruning.sites import find_sites
@@ -25,8 +28,9 @@ from pruning.surgery.support import judge
 from pruning.unreached import NO_HEADS, unreached
 from pruning.wiring import Wiring, remember, trace
 
-UNLIKE = "what reaches its projection is not made of heads that are fed alike"
-UNMOVED = "setting half of it to zero does not change the output"
+UNLIKE = later("what reaches its projection is not made of heads that are fed alike")
+UNMOVED = later("setting half of it to zero does not change the output")
+UNMOVED_LAYER = later("setting half of it to zero does not change the output, or it changes the shape of its input")
 P = TypeVar("P", AttentionSite, MLPSite, Layer)
 
 
@@ -41,16 +45,16 @@ def describe_module(module: nn.Module) -> Anatomy:
         sites, linears, watched = find_sites(module)
         macs, counted = count_macs(module)
     except Exception as error:  # the code of any architecture may fail in any way
-        reason = f"the dry run failed with {named_line(error)}"
+        reason = later("the dry run failed with {error}", error=named_line(error))
         return Anatomy((), (), (), parameters, 0, "not measured", "none", reason)
     usable = [site for site in sites if site.projection]
     lost = [(site.name, site.reason) for site in sites if not site.projection] + unreached(module, sites)
     if not usable:
-        reason = f"{lost[0][0]}: {lost[0][1]}" if lost else NO_HEADS
+        reason = later("{name}: {reason}", name=lost[0][0], reason=lost[0][1]) if lost else NO_HEADS
         return Anatomy(tuple(sites), (), (), parameters, macs, counted, "none", reason)
     usable = [replace(site, index=i) for i, site in enumerate(usable)]
     layers = find_layers(module, usable, linears)
-    wiring, reason = _wire(module, usable, layers)
+    wiring, untold = _wire(module, usable, layers)
     usable = [_grouped(site, wiring) for site in usable]
     doubtful = {site.index for site in usable if site.name not in watched and not wiring.is_alike(site)}
     blocks, found = assemble(module, usable, layers, wiring)
@@ -58,17 +62,22 @@ def describe_module(module: nn.Module) -> Anatomy:
     try:
         anatomy = self_test(module, anatomy)
     except Exception as error:  # as above
-        return _without_support(anatomy, f"gated, it does not run: {named_line(error)}")
-    anatomy = judge(module, _without_doubtful(anatomy, doubtful), wiring, reason)
-    beside = "; ".join(f"not reached: {name}: {why}" for name, why in lost)
-    return replace(anatomy, reason="; ".join(filter(None, (anatomy.reason, beside))))
+        return _without_support(anatomy, later("gated, it does not run: {error}", error=named_line(error)))
+    anatomy = judge(module, _without_doubtful(anatomy, doubtful), wiring, untold)
+    beside = [later("not reached: {name}: {reason}", name=name, reason=why) for name, why in lost]
+    reasons = [anatomy.reason, *beside] if anatomy.reason else beside
+    return replace(anatomy, reason=_in_a_row(reasons) if reasons else "")
 
 
-def _wire(module: nn.Module, sites: list[AttentionSite], layers: dict[str, list[str]]) -> tuple[Wiring, str]:
+def _in_a_row(reasons: Sequence[str | Later]) -> str | Later:
+    return reduce(lambda one, other: later("{one}; {other}", one=one, other=other), reasons)
+
+
+def _wire(module: nn.Module, sites: list[AttentionSite], layers: dict[str, list[str]]) -> tuple[Wiring, str | Later]:
     try:
         wiring = trace(module, sites, [path for inside in layers.values() for path in inside])
     except Exception as error:  # as above: what cannot be differentiated can still be gated
-        return Wiring(), f"derivatives cannot be taken: {first_line(error)}"
+        return Wiring(), later("derivatives cannot be taken: {error}", error=first_line(error))
     remember(module, wiring)
     return wiring, ""
 
@@ -95,7 +104,7 @@ def self_test(module: nn.Module, anatomy: Anatomy) -> Anatomy:
         plain = outputs(module, one)
         ones = {slot: torch.ones(slot.units, device=device) for slot in slots}
         if _differ(_run_with(module, one, ones), plain):
-            return _without_support(anatomy, "gates of one change the output")
+            return _without_support(anatomy, later("gates of one change the output"))
         moved = _moved_together(module, slots, plain)
         if moved is None:  # windows, packed patches, contrastive logits: the batch is not simply the first dimension
             moved = [_differ(_run_with(module, one, {slot: _every_other(slot, device)}), plain) for slot in slots]
@@ -152,7 +161,7 @@ def _close(a: Tensor, b: Tensor) -> bool:
     return not a.numel() or bool((a - b).abs().max() <= scale * max(1.0, float(b.abs().max())))
 
 
-def _without_support(anatomy: Anatomy, reason: str) -> Anatomy:
+def _without_support(anatomy: Anatomy, reason: Later) -> Anatomy:
     def refuse(parts: tuple[P, ...]) -> tuple[P, ...]:
         return tuple(replace(part, support="none", reason=reason) for part in parts)
 
@@ -168,8 +177,8 @@ def _without_doubtful(anatomy: Anatomy, doubtful: set[int]) -> Anatomy:
     return replace(anatomy, sites=sites)
 
 
-def _why(part: AttentionSite | MLPSite | Layer) -> str:
-    return UNMOVED if not isinstance(part, Layer) else f"{UNMOVED}, or it changes the shape of its input"
+def _why(part: AttentionSite | MLPSite | Layer) -> Later:
+    return UNMOVED_LAYER if isinstance(part, Layer) else UNMOVED
 
 
 def _with_support(anatomy: Anatomy, moved: list[bool]) -> Anatomy:
@@ -181,5 +190,5 @@ def _with_support(anatomy: Anatomy, moved: list[bool]) -> Anatomy:
     sites, blocks, layers = judge(anatomy.sites), judge(anatomy.blocks), judge(anatomy.layers)
     bad = [site.name for site in sites if site.support == "none"]
     support: Support = "none" if len(bad) == len(sites) else "gate"
-    reason = f"these sites cannot be gated: {', '.join(bad)}" if bad else ""
+    reason = later("these sites cannot be gated: {names}", names=", ".join(bad)) if bad else ""
     return replace(anatomy, sites=sites, blocks=blocks, layers=layers, support=support, reason=reason)

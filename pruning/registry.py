@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Generic, Protocol, TypeVar
 
 from pruning.errors import PruningError
+from pruning.language import later, mark
 
 
 class Named(Protocol):
@@ -47,5 +48,8 @@ class Registry(Generic[Entry]):
             PruningError: There is none; the message lists those there are.
         """
         if name not in self._entries:
-            raise self._error(f"there is no {self._what} {name!r}; there are {', '.join(self._entries)}")
+            known = ", ".join(self._entries)
+            raise self._error(
+                mark("there is no {what} {name!r}; there are {known}"), what=later(self._what), name=name, known=known
+            )
         return self._entries[name]

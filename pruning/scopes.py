@@ -28,7 +28,7 @@ def get_scope(name: str) -> Scope:
     """
     found = next((scope for scope in SCOPES if scope == name), None)
     if found is None:
-        raise PruningError(f"there is no scope {name!r}; there are {', '.join(SCOPES)}")
+        raise PruningError("there is no scope {name!r}; there are {known}", name=name, known=", ".join(SCOPES))
     return found
 
 

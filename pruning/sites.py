@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from pruning.anatomy import AttentionSite
 from pruning.attention import AttentionCall, observed, on_this_thread
 from pruning.inputs import dry_run_inputs, run
+from pruning.language import later
 from pruning.linear import fan, is_linear
 
 PROJECTION_NAMES = (
@@ -106,7 +107,7 @@ def _project_by_name(module: nn.Module, site: AttentionSite) -> AttentionSite:
         for path, child in owner.named_modules():
             if path.rpartition(".")[2] in PROJECTION_NAMES and is_linear(child) and fan(child)[0] == width:
                 return replace(site, projection=f"{parent}.{path}" if parent else path)
-    return replace(site, support="none", reason="no linear layer takes the heads as its input")
+    return replace(site, support="none", reason=later("no linear layer takes the heads as its input"))
 
 
 def _site_by_name(module: nn.Module, path: str, child: nn.Module) -> AttentionSite | None:

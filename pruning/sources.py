@@ -23,7 +23,8 @@ from typing import TYPE_CHECKING, Any
 from pruning.conversion import cache_folder
 from pruning.data import HUB_SPLITS, READERS, Dataset, DataSpec, dataset_of, is_source
 from pruning.errors import DataError, first_line
-from pruning.fitting import SPLITS, Reading, fit
+from pruning.fitting import SPLITS, Reading, fit, in_words
+from pruning.language import Later, later
 from pruning.models import number_setting
 from pruning.tables import most_rows, read_table
 
@@ -88,9 +89,13 @@ def stage(name: str, content: bytes) -> Path:
     """
     suffix = Path(name).suffix.lower()
     if suffix not in READERS:
-        raise DataError(f"{name[:LONGEST_NAME]} is not a data file that can be read: use {', '.join(READERS)}")
+        raise DataError(
+            "{name} is not a data file that can be read: use {kinds}",
+            name=name[:LONGEST_NAME],
+            kinds=", ".join(READERS),
+        )
     if not content.strip():
-        raise DataError(f"{name[:LONGEST_NAME]} is empty")
+        raise DataError("{name} is empty", name=name[:LONGEST_NAME])
     digest = hashlib.sha256(content).hexdigest()[:32]
     return _folder(f"new-{digest}", lambda draft: (draft / f"{digest}{suffix}").write_bytes(content)) / (
         f"{digest}{suffix}"
@@ -109,7 +114,7 @@ def keep(name: str, file: Path, reading: Reading) -> Source:
     staged = file.is_relative_to(folder_of_sources().resolve())
     path = file.name if staged else str(file)
     if not file.is_file():
-        raise DataError(f"{name} is no longer there: read it again")
+        raise DataError("{name} is no longer there: read it again", name=name)
     about = json.dumps([name, path, asdict(reading)], sort_keys=True)
     found = Source(
         f"own-{hashlib.sha256(about.encode()).hexdigest()[:16]}",
@@ -140,7 +145,9 @@ def _folder(name: str, fill: Callable[[Path], object]) -> Path:
                     draft.rename(folder)
         os.utime(folder)
     except OSError as error:
-        raise DataError(f"nothing can be kept in {root}: {error.strerror or error}") from error
+        raise DataError(
+            "nothing can be kept in {root}: {error}", root=root, error=error.strerror or str(error)
+        ) from error
     _make_room(root, folder)
     return folder
 
@@ -171,18 +178,19 @@ def find_source(name: str) -> Source:
     """
     folder = folder_of_sources() / name
     if not is_source(name):
-        raise DataError(f"{name[:40]!r} is not the id of a source: they look like own-0123456789abcdef")
+        raise DataError("{name!r} is not the id of a source: they look like own-0123456789abcdef", name=name[:40])
     try:
         found = _from_json(json.loads((folder / RECORD).read_text(encoding="utf-8")))
     except FileNotFoundError as error:
         raise DataError(
-            f"there is no data {name} on this computer: it was made on another one, or has made room for newer data; "
-            "bring the file again on the page Data and model"
+            "there is no data {name} on this computer: it was made on another one, or has made room for newer data; "
+            "bring the file again on the page Data and model",
+            name=name,
         ) from error
     except (OSError, ValueError, TypeError, KeyError, RecursionError) as error:
-        raise DataError(f"the record of {name} is damaged: bring the file again") from error
+        raise DataError("the record of {name} is damaged: bring the file again", name=name) from error
     if found.id != name:
-        raise DataError(f"the record of {name} is damaged: bring the file again")
+        raise DataError("the record of {name} is damaged: bring the file again", name=name)
     with suppress(OSError):
         os.utime(folder)
     return found
@@ -212,14 +220,16 @@ def read_source(spec: DataSpec) -> Dataset:
     """
     source = find_source(spec.name)
     if spec.text_column or spec.label_column:
-        raise DataError(f"{spec.name} knows its columns: leave --text-column and --label-column out")
+        raise DataError("{name} knows its columns: leave --text-column and --label-column out", name=spec.name)
     reading = source.reading
     table = read_table(source.file, reading.encoding, reading.separator, source.name)
     found = fit(table, reading, source.file.parent if source.outside else None)
     rows = found.rows(spec.split)
     if not rows:
-        why = ", ".join(f"{count:,} × {reason}" for reason, count in found.refused().items())
-        raise DataError(f"{source.name} has no row for {spec.split}" + (f" ({why})" if why else ""))
+        part, why = later(spec.split), in_words(found.refused())
+        if why:
+            raise DataError("{name} has no row for {part} ({why})", name=source.name, part=part, why=why)
+        raise DataError("{name} has no row for {part}", name=source.name, part=part)
     chosen = rows[: spec.samples]
     labels = tuple(found.labels[row] for row in chosen) if reading.label else ()
     inputs = tuple(found.inputs[row] for row in chosen)
@@ -229,7 +239,9 @@ def read_source(spec: DataSpec) -> Dataset:
 # The hub ---------------------------------------------------------------------------------------------------------
 
 
-def fetch(name: str, config: str = "", split: str = "", on_step: Callable[[str], None] = lambda step: None) -> Path:
+def fetch(
+    name: str, config: str = "", split: str = "", on_step: Callable[[str | Later], None] = lambda step: None
+) -> Path:
     """A hub dataset as a staged table; without a split all of them, with a column that tells them apart.
 
     Raises:
@@ -239,25 +251,28 @@ def fetch(name: str, config: str = "", split: str = "", on_step: Callable[[str],
 
     name, config, split = name.strip(), config.strip(), split.strip()
     if not HUB_ID.fullmatch(name) or ".." in name or Path(name).exists():
-        raise DataError(f"{name[:80]!r} is not the id of a hub dataset: it looks like owner/name")
+        raise DataError("{name!r} is not the id of a hub dataset: it looks like owner/name", name=name[:80])
     datasets.disable_progress_bars()
     try:
-        on_step(f"Looking for {name} on the hub")
+        on_step(later("Looking for {name} on the hub", name=name))
         there = datasets.get_dataset_split_names(name, config or None)
         if split and split not in there:
-            raise DataError(f"{name} has the splits {', '.join(there)}, not {split[:40]!r}")
+            raise DataError(
+                "{name} has the splits {splits}, not {split!r}", name=name, splits=", ".join(there), split=split[:40]
+            )
         wanted = [split] if split else [one for one in there if one in sum(HUB_SPLITS.values(), SPLITS)] or there
         frames = []
         for one in wanted:
-            on_step(f"Reading the split {one}")
+            on_step(later("Reading the split {name}", name=one))
             frames.append(_hub_split(name, config, one, most_rows() // len(wanted), mark=len(wanted) > 1))
         return _staged(frames)
     except DataError:
         raise
     except (OSError, ValueError, RuntimeError) as error:
         raise DataError(
-            f"{name} cannot be read from the hub: {first_line(error, 160)}. Check the name, the configuration and the "
-            "network"
+            "{name} cannot be read from the hub: {error}. Check the name, the configuration and the network",
+            name=name,
+            error=first_line(error, 160),
         ) from error
 
 

@@ -36,17 +36,27 @@ def read_table(path: Path, encoding: str = "utf-8", separator: str = ",", name: 
     elif suffix in (".json", ".jsonl"):
         options = {"encoding": encoding}
     try:
-        table = read_file(path, **options)
+        table = read_file(path, name, **options)
     except DataError as error:
         if isinstance(error.__cause__, UnicodeError):
-            raise DataError(f"{name} is not written in {encoding}: choose another encoding") from error
-        hint = '; each row has to be an object, such as {"text": "…", "label": "…"}' if "json" in suffix else ""
-        raise DataError(str(error).replace(str(path), name) + hint) from error
+            raise DataError(
+                "{name} is not written in {encoding}: choose another encoding", name=name, encoding=encoding
+            ) from error
+        if "json" in suffix:
+            raise DataError(
+                '{error}; each row has to be an object, such as {{"text": "…", "label": "…"}}', error=error
+            ) from error
+        raise
     table.columns = _distinct(list(table.columns))
     if not len(table) or not len(table.columns):
-        raise DataError(f"{name} has no rows")
+        raise DataError("{name} has no rows", name=name)
     if len(table) > most_rows():
-        raise DataError(f"{name} has {len(table):,} rows, {most_rows():,} are allowed: keep a random part of it")
+        raise DataError(
+            "{name} has {rows:,} rows, {allowed:,} are allowed: keep a random part of it",
+            name=name,
+            rows=len(table),
+            allowed=most_rows(),
+        )
     return table
 
 
@@ -70,9 +80,14 @@ def _check_size(path: Path, name: str) -> None:
                 about = file.metadata
                 size = max(size, sum(about.row_group(i).total_byte_size for i in range(about.num_row_groups)))
     except (OSError, ValueError) as error:
-        raise DataError(f"{name} cannot be read: {first_line(error, 200)}") from error
+        raise DataError("{name} cannot be read: {error}", name=name, error=first_line(error, 200)) from error
     if size > largest_file():
-        raise DataError(f"{name} has {size / 1e6:,.0f} MB, {largest_file() / 1e6:,.0f} MB are allowed")
+        raise DataError(
+            "{name} has {size:,.0f} MB, {allowed:,.0f} MB are allowed",
+            name=name,
+            size=size / 1e6,
+            allowed=largest_file() / 1e6,
+        )
 
 
 def _distinct(names: list[str]) -> list[str]:
@@ -95,7 +110,7 @@ def written_as(path: Path) -> tuple[str, str]:
         with path.open("rb") as file:
             head = file.read(HEAD_BYTES)
     except OSError as error:
-        raise DataError(f"{path.name} cannot be read: {error.strerror or error}") from error
+        raise DataError("{name} cannot be read: {error}", name=path.name, error=error.strerror or str(error)) from error
     encoding = "utf-16" if head.startswith((b"\xff\xfe", b"\xfe\xff")) else "utf-8"
     first = re.sub(r'"[^"]*"', "", head.decode(encoding, "ignore").lstrip("\ufeff\r\n")).partition("\n")[0]
     default = "\t" if path.suffix.lower() == ".tsv" else ","

@@ -73,7 +73,9 @@ class Wiring:
         apart = {owner.site for strand in self.heads for owner in strand.owners if len(strand.owners) == 1}
         for site in sites:
             if site.index not in apart and site.heads > 1:
-                raise UnsupportedError(f"the query, key and value weights of {site.name} cannot be told apart")
+                raise UnsupportedError(
+                    "the query, key and value weights of {site} cannot be told apart", site=site.name
+                )
 
     def is_alike(self, site: AttentionSite) -> bool:
         """Whether every head of a site is fed by as many rows of the same layers, as heads are, or none is."""

@@ -17,9 +17,17 @@ LAYERS = ("app", "pages", "ui", "pruning")  # each may import itself (pages may 
 PURE_UI = (  # values in, figures out
     "certainty.py", "charts.py", "compare/charts.py", "compare/maps.py", "compare/picks.py", "figure.py",
     "head/charts.py", "head/words.py", "heatmap.py", "history/entries.py", "history/figures.py", "history/words.py",
-    "multiples.py", "recovery_charts.py", "sources/balance.py", "theme.py", "tradeoff.py", "tradeoff_text.py",
+    "learn/charts_attention.py", "learn/charts_importance.py", "learn/charts_kinds.py", "learn/charts_why.py",
+    "multiples.py", "questions/content.py", "recovery_charts.py", "sources/balance.py", "theme.py", "tradeoff.py",
+    "tradeoff_text.py",
     "export/pictures.py", "export/report.py", "export/script.py", "export/subject.py", "export/tables.py",
     "export/webpage.py", "export/browser.py", "export/exports.py",
+    "learn/charts_budgets.py", "learn/charts_adaptive.py", "learn/charts_sensitivity.py", "learn/charts_measuring.py",
+    "classroom/answers.py", "classroom/charts.py", "learn/content.py", "learn/learner.py", "learn/pictures.py",
+    "learn/records.py", "learn/words.py",
+    "present/charts.py", "present/choice.py", "present/handout.py", "present/paper.py", "present/presentations.py",
+    "present/stage.py", "present/words.py",
+    "learn/charts_failure.py", "learn/charts_recovery.py", "learn/charts_speed.py", "learn/charts_strategy.py",
 )  # fmt: skip
 EARLY_ENGINE = ("pruning", "pruning.importance", "pruning.masks", "pruning.anatomy", "pruning.statistics")
 UI_MODULES = sorted(

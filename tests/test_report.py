@@ -247,12 +247,12 @@ def test_the_browser_draws_figures_in_the_font_of_the_screen(kind: browser.Forma
 
 def test_without_a_browser_the_reason_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(browser.VARIABLE, "/nowhere/chrome")
-    assert browser.missing() == "BROWSER_PATH names /nowhere/chrome, and there is no program there"
+    assert str(browser.missing()) == "BROWSER_PATH names /nowhere/chrome, and there is no program there"
     with pytest.raises(browser.UnsupportedError, match="figures cannot be made into PNG: BROWSER_PATH names"):
         browser.convert([], "png")
     monkeypatch.delenv(browser.VARIABLE)
     monkeypatch.setenv("PATH", "")
-    assert "there is no Chromium or Chrome" in browser.missing()
+    assert "there is no Chromium or Chrome" in str(browser.missing())
 
 
 # The report -------------------------------------------------------------------------------------------------------

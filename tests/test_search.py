@@ -364,7 +364,7 @@ def test_strategies_need_examples_and_say_so() -> None:
 
 def test_a_criterion_off_the_loss_is_noted() -> None:
     found = plan(model_of("bert"), None, "macs=0.8", Request("random", "one-shot", ("heads", "neurons")))
-    assert "not in units of the loss" in found.notes[0]
+    assert "not in units of the loss" in str(found.notes[0])
 
 
 def test_settings_are_read_by_their_types() -> None:

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import re
 import textwrap
+from unicodedata import east_asian_width
 
 import pandas  # noqa: F401  plotly takes it from sys.modules, where another thread may have put it half imported
 import plotly.graph_objects as go
 
 from ui import theme as look
 from ui.theme import Theme
+
+WIDE = r"[\u2e80-\u9fff\uf900-\ufaff\uff01-\uff60]"  # Chinese letters and their punctuation
+CLOSING = r"[，。：；！？、）》”…%]"  # never at the beginning of a line
 
 
 def template(theme: Theme) -> go.layout.Template:
@@ -58,5 +63,22 @@ def _caption(line: str, colour: str) -> str:
 
 
 def _wrapped(text: str, width: int) -> list[str]:
-    """Break long headings, since plotly never does and a telephone shows about this many letters."""
-    return textwrap.wrap(text, width)
+    """Break long headings, since plotly never does and a telephone shows about this many letters.
+
+    Chinese has no spaces to break at: a line may end after any of its characters, which are twice as wide.
+
+    >>> _wrapped("one two three", 8), _wrapped("第5层占总重要性的26%。", 10)
+    (['one two', 'three'], ['第5层占总', '重要性的', '26%。'])
+    """
+    if not any(map(_is_wide, text)):
+        return textwrap.wrap(text, width)
+    lines = [""]
+    for piece in re.findall(rf"\s*(?:{WIDE}|(?:(?!{WIDE})\S)+){CLOSING}*", text):
+        if lines[-1] and sum(1 + _is_wide(one) for one in lines[-1] + piece) > width:
+            lines.append("")
+        lines[-1] += piece if lines[-1] else piece.lstrip()
+    return lines
+
+
+def _is_wide(letter: str) -> bool:
+    return east_asian_width(letter) in "WF"

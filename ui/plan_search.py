@@ -108,7 +108,8 @@ def _adopt(plan: Plan, asked: Asked) -> None:
     if plan.guarantee is not None:
         state.update(compensation="none")  # what it was confirmed with
         rows = state.data_label(calibration_data(asked.data))
-        plan = replace(plan, notes=(*plan.notes, f"this is confirmed for examples like the calibration rows of {rows}"))
+        note = later("this is confirmed for examples like the calibration rows of {data}", data=rows)
+        plan = replace(plan, notes=(*plan.notes, note))
     keep_plan(plan, asked.model)
 
 

@@ -24,10 +24,12 @@ def pages() -> list[st.Page]:
         st.Page("pages/head.py", title=tr("Head"), url_path="head"),
         st.Page("pages/prune.py", title=tr("Prune"), url_path="prune"),
         st.Page("pages/compare.py", title=tr("Compare"), url_path="compare"),
+        st.Page("pages/present.py", title=tr("Present"), url_path="present"),
         st.Page("pages/tradeoff.py", title=tr("Trade-off"), url_path="tradeoff"),
         st.Page("pages/recover.py", title=tr("Recover"), url_path="recover"),
         st.Page("pages/export.py", title=tr("Export"), url_path="export"),
         st.Page("pages/learn.py", title=tr("Learn"), url_path="learn"),
+        st.Page("pages/questions.py", title=tr("Questions"), url_path="questions"),
         st.Page("pages/classroom.py", title=tr("Class"), url_path="class"),
         st.Page("pages/history.py", title=tr("History"), url_path="history"),
     ]
@@ -36,7 +38,7 @@ def pages() -> list[st.Page]:
 def run_router() -> None:
     """Set the page up, draw its heading and run the one that the URL names. Called by ``app.py`` and nowhere else."""
     st.set_page_config(page_title="Headroom", page_icon=str(ROOT / "assets" / "logo.svg"), layout="wide")
-    chosen = st.navigation(pages())
+    chosen = st.navigation(pages(), expanded=True)  # more than twelve would be folded away
     st.session_state["routed"] = True
     style(theme())
     st.title(tr(HEADINGS[chosen.url_path]) if chosen.url_path in HEADINGS else chosen.title)

@@ -28,7 +28,10 @@ HISTORY_LIMIT = 200
 LONGEST_CODE = 8000  # letters of a mask that a link can carry everywhere
 CHOICES = {"scope": SCOPES, "normalise": tuple(NORMALISATIONS), "labels": ("given", "predicted")}
 # What the link of one page says and that of no other.
-ON_PAGE = {"Compare": ("a", "b"), "Head": ("head",), "Learn": ("lesson", "group")}
+ON_PAGE = {
+    "Compare": ("a", "b"), "Head": ("head",), "Learn": ("lesson", "group"), "Present": ("share", "step", "prices"),
+    "Questions": ("topic", "question"),
+}  # fmt: skip
 ECHO_SECONDS = 10.0  # after so long, a URL that is not ours is no late echo any more
 
 
@@ -67,6 +70,11 @@ class Session:
     head: str = "0.0"  # the one that Head shows, by layer and head
     lesson: str = ""  # the one that Learn shows; empty for all of them
     group: str = ""  # the code of the class that its answers count for
+    share: str = "heads.40"  # what Present removes, as its link says it
+    step: str = "1"
+    prices: str = ""  # what it assumes, where somebody has changed that
+    topic: str = ""  # of the questions that Questions shows; empty for all of them
+    question: str = ""  # the one that a link opened; empty for none
     language: str = ""  # as the switch or a link has it; empty for the browser's
 
     @property

@@ -38,6 +38,7 @@ from ui.learn.learner import Learner
 from ui.maps import Maps, Scoring, calibration_data, modified
 from ui.measuring import Measurements
 from ui.plans import Plans
+from ui.present.presentations import Presentations
 from ui.recoveries import Recoveries
 from ui.replacing import Replacements, Variant
 from ui.sweeps import Sweeps
@@ -95,6 +96,7 @@ class Store:
         self.exports = Exports(self.replacements, self.recorder)
         self.pairs = Pairs(self.evaluator, self.examples, self.replacements, self.recoveries, measure)
         self.looks = Looks(self.evaluator, self.examples, self.measurements)
+        self.presentations = Presentations(self.evaluator, self.plans, self.replacements, self.examples, measure)
         self.learner = Learner(self.examples, self.recorder)
 
     # Models ------------------------------------------------------------------------------------------------------

@@ -190,5 +190,5 @@ def evaluate(json_file: str | None, seed: int, batch_size: int, **options: Any) 
     parts = {"heads": mask.heads, "neurons": mask.neurons, "layers": mask.layers}
     removed = ", ".join(f"{len(units):,} {name}" for name, units in parts.items() if units) or "nothing"
     lines.append(f"n = {found.samples:,} · removed: {removed} · {found.seconds:.1f} s")
-    lines += [compensation.words] if compensation else []
+    lines += [str(compensation.words)] if compensation else []
     write({**found.to_json(), "compensation": compensation.method if compensation else "none"}, lines, json_file)

@@ -122,7 +122,7 @@ def _lines(plan: Plan, model: LoadedModel) -> list[str]:
         lines.append(plan.guarantee.message)
     how = "" if plan.strategy == plan.criterion else f" by {plan.criterion}"
     lines.append(f"{plan.strategy}{how} · {plan.samples:,} examples · {plan.seconds:.1f} s")
-    return [*lines, *plan.notes]
+    return [*lines, *map(str, plan.notes)]
 
 
 def _figures(parameters: int, macs: int, tokens: int) -> str:
@@ -151,6 +151,6 @@ def tell_reached(plan: Plan, model: LoadedModel, pruned: PrunedModel) -> tuple[d
     lines = [
         f"predicted by the plan: {_figures(done.predicted.parameters, done.predicted.macs, done.predicted.tokens)}",
         f"reached by the cut: {_figures(done.reached.parameters, done.reached.macs, done.reached.tokens)}",
-        *plan.fit(model),
+        *map(str, plan.fit(model)),
     ]
     return {"predicted": asdict(done.predicted), "reached": asdict(done.reached)}, lines

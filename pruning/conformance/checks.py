@@ -61,7 +61,7 @@ def examine_module(module: nn.Module, name: str) -> Iterator[Section]:
             return
         is_without = missed.status == "right" and anatomy.reason == NO_HEADS
         yield "outcome", "no attention" if is_without else "partly"
-        yield "reason", f"gate complete: {missed.reason}" if missed.reason else anatomy.reason
+        yield "reason", f"gate complete: {missed.reason}" if missed.reason else str(anatomy.reason)
         return
     yield "doing", "masking"
     inputs = example_inputs(module)
@@ -103,12 +103,12 @@ def what_was_found(anatomy: Anatomy) -> dict[str, Any]:
         "support": {what: dict(Counter(part.support for part in some)) for what, some in parts.items()},
         "layout": sorted({site.layout for site in anatomy.sites}),
         "reasons": {what: reasons for what, some in parts.items() if (reasons := _reasons(some))},
-        "reason": anatomy.reason,
+        "reason": str(anatomy.reason),
     }
 
 
 def _reasons(parts: Iterable[Part]) -> list[str]:
-    return list(dict.fromkeys(part.reason for part in parts if part.reason))
+    return list(dict.fromkeys(str(part.reason) for part in parts if part.reason))
 
 
 def _untouched(module: nn.Module, inputs: Values, plain: Values) -> Check:

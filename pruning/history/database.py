@@ -172,7 +172,9 @@ class History:
     ) -> list[Record]:
         """Records of an owner, in one of the `ORDERS`; what has no such value comes last."""
         if order not in ORDERS:
-            raise HistoryError(f"records are not sorted by {order!r}; they are by {', '.join(ORDERS)}")
+            raise HistoryError(
+                "records are not sorted by {order!r}; they are by {known}", order=order, known=", ".join(ORDERS)
+            )
         by = ORDERS[order].desc() if descending else ORDERS[order].asc()
         number = AT.id.desc() if descending else AT.id.asc()
         asked = select(RECORDS).where(*(wanted or Wanted()).conditions(owner)).order_by(by.nulls_last(), number)
@@ -203,7 +205,7 @@ class History:
             with engine.begin() as connection:
                 yield connection
         except (SQLAlchemyError, OverflowError) as error:
-            raise HistoryError(f"the history cannot be used now: {reason(error)}") from error
+            raise HistoryError("the history cannot be used now: {error}", error=reason(error)) from error
 
 
 def _records(connection: Connection, asked: Select[Any]) -> list[Record]:

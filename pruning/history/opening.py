@@ -44,16 +44,20 @@ def open_engine(url: str) -> Engine:
             raise
     except (ArgumentError, NoSuchModuleError) as error:
         raise HistoryError(
-            f"{SETTING} is not the URL of a database that can be used: {first_line(error)}; "
-            "sqlite:////folder/file.sqlite and postgresql://user:password@host/name are examples"
+            "{setting} is not the URL of a database that can be used: {error}; sqlite:////folder/file.sqlite and "
+            "postgresql://user:password@host/name are examples",
+            setting=SETTING,
+            error=first_line(error),
         ) from error
     except ImportError as error:
         raise HistoryError(
-            f"the driver for {where} is not installed ({error}); "
-            "for PostgreSQL: pip install -r requirements-postgres.txt"
+            "the driver for {where} is not installed ({error}); for PostgreSQL: pip install -r "
+            "requirements-postgres.txt",
+            where=where,
+            error=str(error),
         ) from error
     except (SQLAlchemyError, OSError) as error:
-        raise HistoryError(f"the database {where} cannot be used: {reason(error)}") from error
+        raise HistoryError("the database {where} cannot be used: {error}", where=where, error=reason(error)) from error
     return engine
 
 
@@ -134,8 +138,12 @@ def migrate(engine: Engine, revision: str = "head") -> None:
         now = context.get_current_revision()
         if now is not None and now not in known:
             raise HistoryError(
-                f"the history was written by a newer version of this program: it is at revision {now}, and this "
-                f"one knows {known[-1]} to {known[0]}; use the newer version, or another database in {SETTING}"
+                "the history was written by a newer version of this program: it is at revision {now}, and this one "
+                "knows {first} to {last}; use the newer version, or another database in {setting}",
+                now=now,
+                first=known[-1],
+                last=known[0],
+                setting=SETTING,
             )
         if now != (known[0] if revision == "head" else revision):
             logging.getLogger(__name__).info("migrating the history from revision %s to %s", now, revision)

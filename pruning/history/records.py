@@ -86,9 +86,9 @@ class Record:
         if not self.owner:
             raise HistoryError("a record has no owner: it would be everybody's")
         if self.made.tzinfo is None:
-            raise HistoryError(f"the time of a record has no zone: {self.made}; UTC is expected")
+            raise HistoryError("the time of a record has no zone: {time}; UTC is expected", time=self.made)
         if not (math.isfinite(self.seconds) and self.seconds >= 0):
-            raise HistoryError(f"a duration is a number of seconds from 0, not {self.seconds}")
+            raise HistoryError("a duration is a number of seconds from 0, not {seconds}", seconds=self.seconds)
         object.__setattr__(self, "made", self.made.astimezone(UTC))
 
     @property

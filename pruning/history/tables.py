@@ -1,4 +1,4 @@
-"""The one table of the history, and how its values are written. The migrations make it; nothing else does."""
+"""The tables of the database, and how the history's values are written. The migrations make them; nothing else does."""
 
 from __future__ import annotations
 
@@ -7,7 +7,19 @@ from dataclasses import fields
 from datetime import UTC, datetime
 from typing import Any
 
-from sqlalchemy import Boolean, Column, DateTime, Dialect, Float, Integer, MetaData, String, Table, Text
+from sqlalchemy import (
+    Boolean,
+    Column,
+    DateTime,
+    Dialect,
+    Float,
+    Integer,
+    MetaData,
+    String,
+    Table,
+    Text,
+    UniqueConstraint,
+)
 from sqlalchemy.types import TypeDecorator
 
 from pruning.history.records import Record
@@ -55,6 +67,46 @@ RECORDS = Table(
     Column("metric", Float),
     Column("units", Integer, nullable=False),
     sqlite_autoincrement=True,  # a number that was deleted is not given to another record
+)
+ANSWERS = Table(  # since revision 3, as the two below: `pruning.learning` reads and writes them
+    "headroom_answers",
+    METADATA,
+    Column("id", Integer, primary_key=True, autoincrement=True),
+    Column("owner", String(64), nullable=False),  # empty where a class alone keeps it
+    Column("lesson", String(64), nullable=False),
+    Column("settings", Text, nullable=False),  # JSON
+    Column("scale", Text, nullable=False),  # JSON: the slider
+    Column("guess", Float, nullable=False),
+    Column("truth", Float, nullable=False),
+    Column("low", Float),
+    Column("high", Float),
+    Column("score", Integer, nullable=False),
+    Column("model", Text, nullable=False),
+    Column("data", Text, nullable=False),
+    Column("mask", Text, nullable=False),
+    Column("code", String(6), nullable=False),  # of a class, or empty
+    Column("member", Integer, nullable=False),
+    Column("made", UtcTime, nullable=False),
+    sqlite_autoincrement=True,
+)
+CLASSES = Table(
+    "headroom_classes",
+    METADATA,
+    Column("code", String(6), primary_key=True),
+    Column("owner", String(64), nullable=False),
+    Column("opened", UtcTime, nullable=False),
+    Column("touched", UtcTime, nullable=False),  # when somebody last joined or answered
+)
+MEMBERS = Table(
+    "headroom_members",
+    METADATA,
+    Column("code", String(6), primary_key=True),
+    Column("number", Integer, primary_key=True, autoincrement=False),
+    Column("owner", String(64), nullable=False),
+    Column("nickname", Text, nullable=False),
+    Column("joined", UtcTime, nullable=False),
+    Column("seen", UtcTime, nullable=False),
+    UniqueConstraint("code", "owner", name="headroom_members_once"),
 )
 PLAIN = tuple(one.name for one in fields(Record) if one.name not in ("id", "mask", "settings", "numbers"))
 

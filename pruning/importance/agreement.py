@@ -59,7 +59,7 @@ def head_intervals(importance: ImportanceMap, level: float = 0.95, seed: int = 0
         PruningError: The level is not between 0 and 1.
     """
     if not 0 < level < 1:
-        raise PruningError(f"a level of {level} is not possible: give one between 0 and 1, like 0.95")
+        raise PruningError("a level of {level} is not possible: give one between 0 and 1, like 0.95", level=level)
     values = importance.flat()
     if importance.scores is not None and _has_scores(importance):
         low, high = _bootstrap_means(importance.scores, level, seed)
@@ -152,7 +152,9 @@ def stability(
 
     full = scored(examples)
     if not full.samples:
-        raise PruningError(f"{full.criterion} looks at no examples, so its ranking does not depend on their number")
+        raise PruningError(
+            "{criterion} looks at no examples, so its ranking does not depend on their number", criterion=full.criterion
+        )
     k = _checked_k(k, full.flat().size)
     for size in sizes:
         for seed in seeds:
@@ -251,15 +253,15 @@ def _bootstrap_means(scores: np.ndarray, level: float, seed: int) -> tuple[np.nd
 
 def _checked_k(k: int | None, units: int) -> int:
     if units < 2:
-        raise PruningError(f"a ranking needs at least two units: this model has {units}")
+        raise PruningError("a ranking needs at least two units: this model has {units}", units=units)
     if k is None:
         return max(1, units // 4)
     if not 1 <= k <= units:
-        raise PruningError(f"k = {k} is not possible: give 1 to {units}, the number of units")
+        raise PruningError("k = {k} is not possible: give 1 to {units}, the number of units", k=k, units=units)
     return k
 
 
 def _check_sizes(sizes: Sequence[int], count: int) -> None:
     for size in sizes:
         if not 1 <= size <= count:
-            raise PruningError(f"a subset of {size} examples is not possible: there are {count}")
+            raise PruningError("a subset of {size} examples is not possible: there are {count}", size=size, count=count)

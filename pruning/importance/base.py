@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, ClassVar, Literal
 import numpy as np
 
 from pruning.errors import PruningError
+from pruning.language import later, mark
 from pruning.masks import HeadId, Mask, NeuronId
 from pruning.registry import Registry
 from pruning.scopes import SCOPES, Scope, UnitId, mask_of
@@ -124,7 +125,12 @@ class ImportanceMap:
     def lowest(self, count: int) -> Mask:
         """The mask that removes the ``count`` least important units."""
         if not 0 <= count <= len(self.keep_values):
-            raise PruningError(f"cannot remove {count} {self.scope}: the model has {len(self.keep_values)}")
+            raise PruningError(
+                "cannot remove {count} {scope}: the model has {units}",
+                count=count,
+                scope=later(self.scope),
+                units=len(self.keep_values),
+            )
         return mask_of(self.scope, self.ranked()[:count])
 
     def threshold_for(self, count: int) -> float | None:
@@ -174,13 +180,19 @@ def check_alike(maps: Sequence[ImportanceMap]) -> None:
     first = maps[0]
     for other in maps[1:]:
         for what, one, two in (
-            ("models", first.model, other.model),
-            ("scopes", first.scope, other.scope),
-            ("shapes", tuple(map(len, first.values)), tuple(map(len, other.values))),
+            (mark("models"), first.model, other.model),
+            (mark("scopes"), first.scope, other.scope),
+            (mark("shapes"), tuple(map(len, first.values)), tuple(map(len, other.values))),
         ):
             if one != two:
-                found = f"{first.criterion} has {one}, {other.criterion} has {two}"
-                raise PruningError(f"importance maps of different {what} cannot be put together: {found}")
+                raise PruningError(
+                    "importance maps of different {what} cannot be put together: {first} has {one}, {other} has {two}",
+                    what=later(what),
+                    first=first.criterion,
+                    one=one,
+                    other=other.criterion,
+                    two=two,
+                )
 
 
 def ragged(flat: np.ndarray, sizes: tuple[int, ...]) -> tuple[tuple[float, ...], ...]:

@@ -12,6 +12,7 @@ import numpy as np
 
 from pruning.errors import UnsupportedError
 from pruning.importance.base import Progress
+from pruning.language import later
 from pruning.masks import Mask
 from pruning.scopes import Scope, parts_of, sizes_of, units_of
 
@@ -150,5 +151,6 @@ class ScoringContext:
         parts = parts_of(self.model.anatomy, self.scope)
         bad = next((part for part in parts if part.support == "none"), None)
         if not parts or bad:
-            reason = bad.reason if bad else (self.model.anatomy.reason or f"it has no {self.scope} that can be gated")
-            raise UnsupportedError(f"{self.model.spec.name} cannot be scored: {reason}")
+            without = later("it has no {scope} that can be gated", scope=later(self.scope))
+            reason = bad.reason if bad else (self.model.anatomy.reason or without)
+            raise UnsupportedError("{model} cannot be scored: {reason}", model=self.model.spec.name, reason=reason)

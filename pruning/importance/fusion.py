@@ -25,6 +25,8 @@ from pruning.importance.base import (
 )
 from pruning.importance.context import ScoringContext
 from pruning.importance.watching import kept_units
+from pruning.language import later
+from pruning.wording import both
 
 STEPS = 1000  # of progress for each criterion: they count in units of their own
 
@@ -114,8 +116,12 @@ def _part(name: str, context: ScoringContext) -> Criterion:
         raise PruningError("a fusion cannot hold a fusion: name other criteria")
     criterion = get_criterion(name)
     if context.scope not in criterion.scopes:
-        known = " and ".join(criterion.scopes)
-        raise PruningError(f"{name} is not defined for {context.scope}, so it cannot be fused: it scores {known}")
+        raise PruningError(
+            "{name} is not defined for {scope}, so it cannot be fused: it scores {known}",
+            name=name,
+            scope=later(context.scope),
+            known=both(criterion.scopes),
+        )
     return criterion()
 
 
@@ -123,9 +129,13 @@ def _check_weights(weights: Sequence[float], count: int) -> None:
     if not count:
         raise PruningError("there is nothing to fuse: name at least one criterion")
     if weights and len(weights) != count:
-        raise PruningError(f"there are {len(weights)} weights for {count} criteria: give one for each")
+        raise PruningError(
+            "there are {weights} weights for {count} criteria: give one for each", weights=len(weights), count=count
+        )
     if weights and not (all(math.isfinite(w) and w >= 0 for w in weights) and sum(weights) > 0):
-        raise PruningError(f"weights must not be negative, and one must be above 0: {', '.join(map(str, weights))}")
+        raise PruningError(
+            "weights must not be negative, and one must be above 0: {weights}", weights=", ".join(map(str, weights))
+        )
 
 
 def _share(context: ScoringContext, done: int, count: int) -> Progress:

@@ -48,7 +48,7 @@ class IntegratedGradients(Criterion):
 
     def __call__(self, context: ScoringContext) -> np.ndarray:
         if self.steps < 1:
-            raise PruningError(f"steps is {self.steps}: it must be 1 or more")
+            raise PruningError("steps is {steps}: it must be 1 or more", steps=self.steps)
         points, weights = np.polynomial.legendre.leggauss(self.steps)  # on [-1, 1]
         total = np.zeros((context.samples, context.total_units))
         for step, (point, weight) in enumerate(zip(points, weights, strict=True)):

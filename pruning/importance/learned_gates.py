@@ -71,7 +71,9 @@ class LearnedGates(Criterion):
         import torch
 
         if min(self.steps, self.rows) < 1 or self.learning_rate <= 0 or self.penalty < 0:
-            raise PruningError(f"{self}: steps and rows must be 1 or more, learning_rate above 0, penalty 0 or more")
+            raise PruningError(
+                "{settings}: steps and rows must be 1 or more, learning_rate above 0, penalty 0 or more", settings=self
+            )
         context.require_gates()
         generator = torch.Generator().manual_seed(context.seed)
         logits = torch.full((context.total_units,), float(self.start), device=context.model.device, requires_grad=True)

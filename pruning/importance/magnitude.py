@@ -96,7 +96,9 @@ def _neuron_sums(context: ScoringContext, size: Size, source: nn.Module | None) 
     module, wiring = source or context.model.module, find_wiring(context.model)
     for block in context.model.anatomy.blocks:
         if block.projection not in wiring.blocks:
-            raise UnsupportedError(f"the weights that feed the neurons of {block.name} cannot be told apart")
+            raise UnsupportedError(
+                "the weights that feed the neurons of {block} cannot be told apart", block=block.name
+            )
         sums = size(projection_columns(context, block, source)).sum(1)
         for spread in wiring.blocks[block.projection]:
             fed = torch.tensor(spread.neurons, device=sums.device)

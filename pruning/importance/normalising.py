@@ -10,6 +10,7 @@ import numpy as np
 from pruning.errors import PruningError
 from pruning.importance.base import ImportanceMap, ragged
 from pruning.scopes import Scope
+from pruning.wording import either
 
 
 @dataclass(frozen=True)
@@ -66,10 +67,14 @@ def get_normalisation(name: str, scope: Scope = "heads") -> Normalisation:
         PruningError: There is none, or it would make all units of this scope alike.
     """
     if name not in NORMALISATIONS:
-        raise PruningError(f"there is no normalisation {name!r}; there are {', '.join(NORMALISATIONS)}")
+        raise PruningError(
+            "there is no normalisation {name!r}; there are {known}", name=name, known=", ".join(NORMALISATIONS)
+        )
     if NORMALISATIONS[name].by_part and scope == "layers":
-        others = " or ".join(other.name for other in NORMALISATIONS.values() if not other.by_part)
-        raise PruningError(f"{name} would give every layer the same importance: choose {others}")
+        others = either(other.name for other in NORMALISATIONS.values() if not other.by_part)
+        raise PruningError(
+            "{name} would give every layer the same importance: choose {others}", name=name, others=others
+        )
     return NORMALISATIONS[name]
 
 

@@ -21,6 +21,7 @@ from pruning.errors import PruningError
 from pruning.importance.ablation import loss_rises
 from pruning.importance.base import Progress
 from pruning.importance.context import ScoringContext
+from pruning.language import later
 from pruning.masks import Mask
 from pruning.scopes import Scope, mask_of, unit_ids
 
@@ -132,7 +133,12 @@ def require_some(count: int, units: int, scope: Scope) -> None:
         PruningError: With what is allowed.
     """
     if not 0 < count < units:
-        raise PruningError(f"the {count} lowest of {units} {scope} are not a question: ask for fewer than all")
+        raise PruningError(
+            "the {count} lowest of {units} {scope} are not a question: ask for fewer than all",
+            count=count,
+            units=units,
+            scope=later(scope),
+        )
 
 
 def _counted(follow: Progress, before: int, whole: int) -> Progress:

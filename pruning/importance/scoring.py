@@ -12,7 +12,9 @@ import numpy as np
 from pruning.errors import PruningError, UnsupportedError
 from pruning.importance.base import Criterion, ImportanceMap, Progress, Sampled, get_criterion, ragged
 from pruning.importance.context import ScoringContext, Setting
+from pruning.language import later
 from pruning.scopes import Scope, parts_of
+from pruning.wording import both
 
 if TYPE_CHECKING:
     from pruning.models import LoadedModel
@@ -48,12 +50,17 @@ def score(
     """
     chosen = get_criterion(criterion)() if isinstance(criterion, str) else criterion
     if scope not in chosen.scopes:
-        raise PruningError(f"{chosen.name} is not defined for {scope}: it scores {' and '.join(chosen.scopes)}")
+        raise PruningError(
+            "{criterion} is not defined for {scope}: it scores {scopes}",
+            criterion=chosen.name,
+            scope=later(scope),
+            scopes=both(chosen.scopes),
+        )
     if not parts_of(model.anatomy, scope):
-        why = model.anatomy.reason or f"it has no {scope} that were found"
-        raise UnsupportedError(f"{model.spec.name} cannot be scored: {why}")
+        reason = model.anatomy.reason or later("it has no {scope} that were found", scope=later(scope))
+        raise UnsupportedError("{model} cannot be scored: {reason}", model=model.spec.name, reason=reason)
     if chosen.needs_data and examples is None:
-        raise UnsupportedError(f"the criterion {chosen.name} needs examples")
+        raise UnsupportedError("the criterion {criterion} needs examples", criterion=chosen.name)
     if chosen.needs_data and task is None:
         from pruning.tasks import task_of
 

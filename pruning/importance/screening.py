@@ -106,7 +106,7 @@ def screen(
     units = list(unit_ids(model.anatomy, scope))
     require_some(count, len(units), scope)
     if not has_bfloat16(str(model.device)):
-        raise UnsupportedError(f"{model.device} has no bfloat16 products: leave screening out")
+        raise UnsupportedError("{device} has no bfloat16 products: leave screening out", device=model.device)
     if next(model.module.parameters()).dtype is not torch.float32:
         raise UnsupportedError("screening in bfloat16 is for a model in float32")
     task = task or task_of(model)

@@ -60,7 +60,9 @@ class Shapley(Criterion):
     def __call__(self, context: ScoringContext) -> Sampled:
         if self.permutations < 2 or self.rows < 1:
             raise PruningError(
-                f"permutations is {self.permutations} and rows is {self.rows}: they must be at least 2 and 1"
+                "permutations is {permutations} and rows is {rows}: they must be at least 2 and 1",
+                permutations=self.permutations,
+                rows=self.rows,
             )
         context.require_gates()
         generator = np.random.default_rng(context.seed)

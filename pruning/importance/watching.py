@@ -16,6 +16,7 @@ from pruning.anatomy import AttentionSite, Layer, MLPSite
 from pruning.errors import UnsupportedError
 from pruning.importance.context import ScoringContext
 from pruning.importance.weights import units_width
+from pruning.language import later, mark
 from pruning.scopes import parts_of
 
 if TYPE_CHECKING:
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from pruning.attention import AttentionCall
     from pruning.tasks import Batch
 
+ACTIVATIONS, ATTENTION = mark("activations"), mark("attention weights")
 Look = Callable[["Batch", int, "Tensor"], None]  # batch, part, what was seen
 
 
@@ -59,7 +61,7 @@ def attention_means(context: ScoringContext, statistic: Callable[[Tensor], Tenso
     Args:
         statistic: Weights ``(batch, head, query, key)`` to ``(batch, head, query)``.
     """
-    tally = Tally(context, "attention weights")
+    tally = Tally(context, ATTENTION)
 
     def look(batch: Batch, part: int, weights: Tensor) -> None:
         each = statistic(weights).mean(-1)  # (batch or window, head)
@@ -75,7 +77,7 @@ def activation_means(context: ScoringContext, statistic: Callable[[int, Tensor],
     Args:
         statistic: Part and its activations ``(example, token, width)`` to ``(example, token, unit)``.
     """
-    tally = Tally(context, "activations")
+    tally = Tally(context, ACTIVATIONS)
 
     def look(batch: Batch, part: int, x: Tensor) -> None:
         tally.add(batch, part, statistic(part, x.reshape(len(batch.positions), -1, x.shape[-1])).mean(1))
@@ -92,7 +94,7 @@ def watch_activations(context: ScoringContext, look: Look) -> None:
     _run(context, lambda batch: _parts_watched(context, batch, look))
 
 
-def check_seen(context: ScoringContext, seen: Iterable[bool], what: str = "activations") -> None:
+def check_seen(context: ScoringContext, seen: Iterable[bool], what: str = ACTIVATIONS) -> None:
     """Refuse to score parts about which the run over the examples said nothing.
 
     Raises:
@@ -100,7 +102,9 @@ def check_seen(context: ScoringContext, seen: Iterable[bool], what: str = "activ
     """
     for part, was_seen in zip(parts_of(context.model.anatomy, context.scope), seen, strict=True):
         if not was_seen:
-            raise UnsupportedError(f"the {what} of {part.name} cannot be seen: choose another criterion")
+            raise UnsupportedError(
+                "the {what} of {part} cannot be seen: choose another criterion", what=later(what), part=part.name
+            )
 
 
 def kept_units(context: ScoringContext) -> np.ndarray:

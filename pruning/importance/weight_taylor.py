@@ -71,7 +71,7 @@ class WeightTaylor(Criterion):
 
         assert context.task is not None
         if next(twin.module.parameters()).dtype != torch.float32:
-            raise UnsupportedError(f"{self.name} needs the weights in float32")
+            raise UnsupportedError("{criterion} needs the weights in float32", criterion=self.name)
         weights = [parameter.requires_grad_() for parameter in twin.module.parameters()]
         sums = [torch.zeros_like(weight) for weight in weights]
         seen = 0

@@ -64,7 +64,9 @@ def _weights_of(model: LoadedModel, inputs: dict[str, Tensor], head: HeadId) -> 
     refused = watch(model, inputs, {head.site}, look)
     if head.site in refused:
         name = model.anatomy.sites[head.site].name
-        raise UnsupportedError(f"the attention of {name} cannot be compared: {refused[head.site]}")
+        raise UnsupportedError(
+            "the attention of {name} cannot be compared: {reason}", name=name, reason=refused[head.site]
+        )
     return own
 
 

@@ -84,7 +84,11 @@ def attention_map(model: LoadedModel, features: dict[str, Any], site: int) -> At
 
     refused = watch(model, inputs, {site}, look)
     if site in refused:
-        raise UnsupportedError(f"the attention of {model.anatomy.sites[site].name} cannot be shown: {refused[site]}")
+        raise UnsupportedError(
+            "the attention of {site} cannot be shown: {reason}",
+            site=model.anatomy.sites[site].name,
+            reason=refused[site],
+        )
     kind, shape = model.anatomy.sites[site].kind, found[0].shape
     sides, places = [], []
     for side, length in (("query", shape[-2]), ("key", shape[-1])):

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from pruning.importance.base import Progress
+from pruning.language import Later, mark
 from pruning.looking.watching import Words, small_batches, special_ids, watch
 from pruning.masks import HeadId
 from pruning.statistics import Z95, Estimate
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
 
 OFFSETS = 8  # of the positional profile, both ways
 SINGLE = ("first", "special", "separator", "effective", "broad", "distance")
-PROFILE = ("further back", *(f"{offset:+d}" for offset in range(-OFFSETS, OFFSETS + 1)), "further ahead")
+PROFILE = (mark("further back"), *(f"{offset:+d}" for offset in range(-OFFSETS, OFFSETS + 1)), mark("further ahead"))
 STATISTICS = (*SINGLE, *PROFILE)
 FOCUSED, BROAD = 0.4, 0.6  # from this share on a head is named after it; from this breadth on it is broad
 
@@ -88,7 +89,7 @@ class Patterns:
     sizes: tuple[int, ...]
     means: np.ndarray
     errors: np.ndarray
-    refused: dict[int, str]
+    refused: dict[int, Later]
     examples: int
 
     def of(self, head: HeadId) -> HeadPattern | None:
@@ -134,7 +135,7 @@ class _Tally:
         self.sizes = model.anatomy.heads_per_site
         shape = (sum(self.sizes), len(STATISTICS))
         self.sums, self.squares, self.counts = np.zeros(shape), np.zeros(shape), np.zeros(shape)
-        self.refused: dict[int, str] = {}
+        self.refused: dict[int, Later] = {}
 
     def add(self, batch: Batch) -> None:
         found: dict[int, list[Tensor]] = {}

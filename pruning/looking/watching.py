@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from pruning.errors import UnsupportedError
+from pruning.language import Later, later
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -16,8 +17,10 @@ if TYPE_CHECKING:
     from pruning.models import LoadedModel
     from pruning.tasks import Batch, Examples
 
-WINDOWED = "it attends within windows of the image, one window at a time, so there is no attention over the whole image"
-CLOSED = "its attention is computed in a way of its own, where the weights cannot be seen"
+WINDOWED = later(
+    "it attends within windows of the image, one window at a time, so there is no attention over the whole image"
+)
+CLOSED = later("its attention is computed in a way of its own, where the weights cannot be seen")
 WEIGHTS = 1 << 24  # of one site and batch: 64 MiB in float32
 
 
@@ -38,7 +41,7 @@ class Words:
 Look = Callable[[int, "Tensor", Words], None]  # site, weights (example, head, query, key), what they are between
 
 
-def watch(model: LoadedModel, inputs: dict[str, Tensor], sites: Collection[int], look: Look) -> dict[int, str]:
+def watch(model: LoadedModel, inputs: dict[str, Tensor], sites: Collection[int], look: Look) -> dict[int, Later]:
     """Run the model and hand on the weights of every attention call of some sites, in the order of the calls.
 
     Returns:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from torch import Tensor, nn
 
 from pruning.errors import UnsupportedError
+from pruning.language import Later, later, mark
 from pruning.linear import is_transposed
 
 if TYPE_CHECKING:
@@ -77,11 +78,14 @@ class Compensation:
         return replace(self, blocks={**self.blocks, index: refit})
 
     @property
-    def words(self) -> str:
+    def words(self) -> Later:
         """What was done, for people."""
-        what = {"mean": "the mean of what is gone is folded into the biases"}
-        done = what.get(self.method, "the projections from the first cut on were refitted by least squares")
-        return f"{done} ({self.samples:,} calibration examples)"
+        done = mark(
+            "the projections from the first cut on were refitted by least squares ({count:,} calibration examples)"
+        )
+        if self.method == "mean":
+            done = mark("the mean of what is gone is folded into the biases ({count:,} calibration examples)")
+        return later(done, count=self.samples)
 
     def by_slot(self, installation: Installation) -> dict[Slot, Refit]:
         """The numbers of each place where gates act."""
@@ -117,6 +121,10 @@ def check_projections(module: nn.Module, anatomy: Anatomy, sites: Any, blocks: A
     for path in paths:
         projection = module.get_submodule(path)
         if len(owners[id(projection.weight)]) > 1:
-            raise UnsupportedError(f"{path} shares its weight with another layer, so it cannot be compensated alone")
+            raise UnsupportedError(
+                "{path} shares its weight with another layer, so it cannot be compensated alone", path=path
+            )
         if type(projection).__name__ not in ("Linear", "Conv1D", "NonDynamicallyQuantizableLinear"):
-            raise UnsupportedError(f"{path} is a {type(projection).__name__}: only linear layers can be compensated")
+            raise UnsupportedError(
+                "{path} is a {kind}: only linear layers can be compensated", path=path, kind=type(projection).__name__
+            )

@@ -110,7 +110,7 @@ def in_steps(
     from pruning.importance.scoring import score
 
     if steps < 1:
-        raise PruningError(f"steps is {steps}: it must be at least 1")
+        raise PruningError("steps is {steps}: it must be at least 1", steps=steps)
     mask.check(model.anatomy)
     if steps == 1:
         return [mask]
@@ -137,7 +137,11 @@ def _check_nested(masks: Sequence[Mask]) -> None:
         raise MaskError("gradual pruning needs at least one mask")
     for number, (one, other) in enumerate(pairwise(masks)):
         if one - other:
-            raise MaskError(f"mask {number + 2} does not hold all of mask {number + 1}: each must hold the one before")
+            raise MaskError(
+                "mask {number} does not hold all of mask {before}: each must hold the one before",
+                number=number + 2,
+                before=number + 1,
+            )
 
 
 def _like(original: LoadedModel, module: object) -> LoadedModel:

@@ -43,7 +43,9 @@ def split_rows(examples: Examples, held_out: Examples | None, settings: Training
         return Rows(examples, tuple(range(count)), held_out, tuple(range(len(held_out))))
     held = max(1, round(settings.held_out * count)) if settings.held_out else 0
     if count - held < 1:
-        raise DataError(f"{count} example(s) are too few to train on when {held} of them are held out")
+        raise DataError(
+            "{count} example(s) are too few to train on when {held} of them are held out", count=count, held=held
+        )
     order = np.random.default_rng(settings.seed).permutation(count).tolist()
     return Rows(examples, tuple(sorted(order[held:])), examples, tuple(sorted(order[:held])))
 
@@ -255,7 +257,9 @@ def noisy_inputs(module: nn.Module, deviation: float) -> Iterator[None]:
     try:
         embeddings: Any = module.get_input_embeddings()  # type: ignore[operator]
     except (NotImplementedError, AttributeError) as error:
-        raise UnsupportedError(f"{type(module).__name__} names no input embeddings for noise: use noise 0") from error
+        raise UnsupportedError(
+            "{model} names no input embeddings for noise: use noise 0", model=type(module).__name__
+        ) from error
 
     def add(child: nn.Module, args: tuple[Any, ...], output: Any) -> Any:
         if not child.training:

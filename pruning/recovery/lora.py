@@ -50,7 +50,9 @@ def adapt(module: nn.Module, rank: int) -> Callable[[], None]:
 
     paths = adaptable(module)
     if not paths:
-        raise UnsupportedError(f"{type(module).__name__} has no linear layer for low-rank updates: use fine-tune")
+        raise UnsupportedError(
+            "{model} has no linear layer for low-rank updates: use fine-tune", model=type(module).__name__
+        )
     config: Any = LoraConfig(r=rank, lora_alpha=2 * rank, target_modules="|".join(map(re.escape, paths)))
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # peft finds out about GPT-2's transposed layers, and says so for each

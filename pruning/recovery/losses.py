@@ -43,8 +43,10 @@ def hidden_difference(student: list[Tensor], teacher: list[Tensor]) -> Tensor:
     """
     if not student or [h.shape for h in student] != [h.shape for h in teacher]:
         raise UnsupportedError(
-            f"the hidden states of the two models cannot be compared ({len(student)} of the pruned model, "
-            f"{len(teacher)} of the original, or of other widths): use hidden_weight 0"
+            "the hidden states of the two models cannot be compared ({pruned} of the pruned model, {original} of the "
+            "original, or of other widths): use hidden_weight 0",
+            pruned=len(student),
+            original=len(teacher),
         )
     parts = [(a.float() - b.float()).square().flatten(1).mean(-1) for a, b in zip(student, teacher, strict=True)]
     return torch.stack(parts).mean(0)

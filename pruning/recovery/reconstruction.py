@@ -155,7 +155,9 @@ def compensate(
         PruningError: There is no such method, or the model's projections cannot be compensated.
     """
     if method not in COMPENSATIONS:
-        raise PruningError(f"there is no compensation {method!r}; there are {', '.join(COMPENSATIONS)}")
+        raise PruningError(
+            "there is no compensation {method!r}; there are {known}", method=method, known=", ".join(COMPENSATIONS)
+        )
     if method == "none" or not (mask.heads or mask.neurons or mask.layers):
         return None
     if method == "mean":

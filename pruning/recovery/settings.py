@@ -9,6 +9,7 @@ from itertools import pairwise
 from typing import Literal, get_args
 
 from pruning.errors import PruningError
+from pruning.language import later, mark
 
 Method = Literal["fine-tune", "lora"]
 Loss = Literal["labels", "distill", "both"]
@@ -61,11 +62,18 @@ class Training:
     def __post_init__(self) -> None:
         for name, choices in (("method", get_args(Method)), ("loss", get_args(Loss))):
             if getattr(self, name) not in choices:
-                raise PruningError(f"{name} is {getattr(self, name)!r}: allowed are {', '.join(choices)}")
+                raise PruningError(
+                    "{name} is {value!r}: allowed are {allowed}",
+                    name=name,
+                    value=getattr(self, name),
+                    allowed=", ".join(choices),
+                )
         for name, allowed, fits in _RANGES:
             value = getattr(self, name)
             if value is not None and not (math.isfinite(value) and fits(value)):
-                raise PruningError(f"{name} is {value}: it must be {allowed}")
+                raise PruningError(
+                    "{name} is {value}: it must be {allowed}", name=name, value=value, allowed=later(allowed)
+                )
 
     @property
     def rate(self) -> float:
@@ -85,19 +93,19 @@ class Training:
 
 
 _RANGES: tuple[tuple[str, str, Callable[[float], bool]], ...] = (
-    ("distill_weight", "between 0 and 1", lambda v: 0 <= v <= 1),
-    ("temperature", "above 0", lambda v: v > 0),
-    ("hidden_weight", "0 or more", lambda v: v >= 0),
-    ("learning_rate", "above 0", lambda v: v > 0),
-    ("epochs", "at least 1", lambda v: v >= 1),
-    ("minutes", "above 0", lambda v: v > 0),
-    ("batch_size", "at least 1", lambda v: v >= 1),
-    ("warmup", "between 0 and 1", lambda v: 0 <= v <= 1),
-    ("weight_decay", "0 or more", lambda v: v >= 0),
-    ("noise", "0 or more", lambda v: v >= 0),
-    ("held_out", "0 or more and below 1", lambda v: 0 <= v < 1),
-    ("patience", "at least 1", lambda v: v >= 1),
-    ("rank", "at least 1", lambda v: v >= 1),
+    ("distill_weight", mark("between 0 and 1"), lambda v: 0 <= v <= 1),
+    ("temperature", mark("above 0"), lambda v: v > 0),
+    ("hidden_weight", mark("0 or more"), lambda v: v >= 0),
+    ("learning_rate", mark("above 0"), lambda v: v > 0),
+    ("epochs", mark("at least 1"), lambda v: v >= 1),
+    ("minutes", mark("above 0"), lambda v: v > 0),
+    ("batch_size", mark("at least 1"), lambda v: v >= 1),
+    ("warmup", mark("between 0 and 1"), lambda v: 0 <= v <= 1),
+    ("weight_decay", mark("0 or more"), lambda v: v >= 0),
+    ("noise", mark("0 or more"), lambda v: v >= 0),
+    ("held_out", mark("0 or more and below 1"), lambda v: 0 <= v < 1),
+    ("patience", mark("at least 1"), lambda v: v >= 1),
+    ("rank", mark("at least 1"), lambda v: v >= 1),
 )
 
 

@@ -105,7 +105,9 @@ def check_trainable(module: nn.Module) -> None:
     kinds = {p.dtype for p in module.parameters() if p.is_floating_point()}
     if kinds != {torch.float32}:
         named = ", ".join(sorted(str(kind).removeprefix("torch.") for kind in kinds))
-        raise UnsupportedError(f"training needs weights in float32, not {named}: load the model with --dtype float32")
+        raise UnsupportedError(
+            "training needs weights in float32, not {named}: load the model with --dtype float32", named=named
+        )
 
 
 def made_trainable(student: nn.Module, settings: Training) -> Callable[[], None]:

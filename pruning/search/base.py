@@ -9,6 +9,7 @@ from functools import cached_property
 from itertools import chain
 from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
+from pruning.language import later
 from pruning.masks import HeadId, Mask, NeuronId
 from pruning.registry import Registry
 from pruning.scopes import SCOPES, Scope
@@ -136,12 +137,22 @@ def make_strategy(name: str, settings: dict[str, str]) -> Strategy:
     values: dict[str, object] = {}
     for key, text in settings.items():
         if key not in defaults:
-            known = ", ".join(f"{k}={v}" for k, v in defaults.items()) or "none"
-            raise PlanError(f"the strategy {name} has no setting {key!r}; its settings and defaults: {known}")
+            known = ", ".join(f"{k}={v}" for k, v in defaults.items()) or later("none")
+            raise PlanError(
+                "the strategy {name} has no setting {key!r}; its settings and defaults: {known}",
+                name=name,
+                key=key,
+                known=known,
+            )
         try:
             values[key] = _read_as(type(defaults[key]), text)
         except (ValueError, KeyError):
-            raise PlanError(f"{key}={text} cannot be: it takes a value like {key}={defaults[key]}") from None
+            raise PlanError(
+                "{key}={text} cannot be: it takes a value like {key}={default}",
+                key=key,
+                text=text,
+                default=defaults[key],
+            ) from None
     return kind(**values)
 
 

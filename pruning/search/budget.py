@@ -9,6 +9,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Literal, get_args
 
 from pruning.errors import PruningError
+from pruning.language import later, mark
 from pruning.masks import Mask
 from pruning.scopes import SCOPES, sizes_of
 
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
 Kind = Literal["heads", "neurons", "layers", "params", "macs", "latency"]
 KINDS: tuple[Kind, ...] = get_args(Kind)
 ALIASES = {"parameters": "params"}
-FORM = "heads=0.5 or params=0.6: a kind and the share of it that may remain"
+FORM = mark("heads=0.5 or params=0.6: a kind and the share of it that may remain")
 
 
 class PlanError(PruningError):
@@ -39,7 +40,9 @@ def get_kind(name: str) -> Kind:
     """
     found = next((kind for kind in KINDS if kind == ALIASES.get(name, name)), None)
     if found is None:
-        raise BudgetError(f"there is no budget in {name!r}; there are {', '.join((*KINDS, *ALIASES))}")
+        raise BudgetError(
+            "there is no budget in {name!r}; there are {known}", name=name, known=", ".join((*KINDS, *ALIASES))
+        )
     return found
 
 
@@ -60,7 +63,11 @@ class Budget:
     def __post_init__(self) -> None:
         object.__setattr__(self, "kind", get_kind(self.kind))
         if not 0 <= self.share <= 1:
-            raise BudgetError(f"{self.share:g} is not a share: 0 to 1 is, of what may remain of the {self.kind}")
+            raise BudgetError(
+                "{share:g} is not a share: 0 to 1 is, of what may remain of the {kind}",
+                share=self.share,
+                kind=later(self.kind),
+            )
 
     def __str__(self) -> str:
         return f"{self.kind}={self.share:g}"
@@ -74,7 +81,7 @@ class Budget:
         """
         match = re.fullmatch(r"\s*([a-z]+)\s*=\s*([0-9.]{1,12})\s*(%?)\s*", text)
         if not match or match[2].count(".") > 1 or match[2] == ".":
-            raise BudgetError(f"{text!r} is not a budget: write {FORM}")
+            raise BudgetError("{text!r} is not a budget: write {form}", text=text, form=later(FORM))
         return cls(get_kind(match[1]), float(match[2]) / (100 if match[3] else 1))
 
 
@@ -118,8 +125,13 @@ class Gauge:
         """The error for a share that even removing ``most`` does not reach; the one that it names is reached."""
         nearest = min(1.0, math.ceil(self.share(most) * 1e4) / 1e4)
         return BudgetError(
-            f"{self.kind}={share:g} cannot be met: removing all that may be removed leaves {self.share(most):.1%} of "
-            f"the {self.kind}; the nearest that can is {self.kind}={nearest:g}"
+            "{name}={share:g} cannot be met: removing all that may be removed leaves {left:.1%} of the {kind}; the "
+            "nearest that can is {name}={nearest:g}",
+            name=self.kind,
+            kind=later(self.kind),
+            share=share,
+            left=self.share(most),
+            nearest=nearest,
         )
 
 

@@ -14,6 +14,7 @@ from pruning.errors import UnsupportedError
 from pruning.importance.base import Criterion, Progress
 from pruning.importance.context import ScoringContext, Setting
 from pruning.importance.normalising import normalise
+from pruning.language import later
 from pruning.masks import Mask
 from pruning.scopes import Scope, parts_of, sizes_of, units_of
 from pruning.search.base import Bundle, RemovalOrder, Unit, mask_of_units
@@ -65,8 +66,10 @@ class SearchContext:
         """
         found = tuple(bundle for scope in self.scopes for bundle in self._bundles(scope))
         if not found:
-            reason = self.model.anatomy.reason or "everything is protected, or cannot be cut"
-            raise UnsupportedError(f"nothing of {self.model.spec.name} may be removed: {reason}")
+            reason = self.model.anatomy.reason or later("everything is protected, or cannot be cut")
+            raise UnsupportedError(
+                "nothing of {model} may be removed: {reason}", model=self.model.spec.name, reason=reason
+            )
         return found
 
     def _bundles(self, scope: Scope) -> Iterable[Bundle]:
@@ -202,7 +205,7 @@ class SearchContext:
             UnsupportedError: There are none.
         """
         if self.examples is None or self.task is None:
-            raise UnsupportedError(f"the strategy {strategy} needs examples")
+            raise UnsupportedError("the strategy {strategy} needs examples", strategy=strategy)
         return self.examples
 
 

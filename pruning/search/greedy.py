@@ -54,7 +54,9 @@ class Greedy(Strategy):
 
     def __call__(self, context: SearchContext) -> RemovalOrder:
         if min(self.rows, self.candidates) < 0 or self.step < 1:
-            raise PlanError(f"{self} is not possible: rows and candidates are 0 or more, step is 1 or more")
+            raise PlanError(
+                "{settings} is not possible: rows and candidates are 0 or more, step is 1 or more", settings=self
+            )
         rows = sample(context.required_examples(self.name), self.rows, context.seed)
         total = len(context.bundles)
         done: list[Bundle] = []

@@ -20,6 +20,7 @@ from pruning.plan import Guarantee, Plan
 from pruning.search.budget import BudgetError, PlanError
 from pruning.search.context import PROGRESS_STEPS
 from pruning.search.planning import Planner, Request, search
+from pruning.wording import english
 
 if TYPE_CHECKING:
     from pruning.importance.base import Progress
@@ -63,11 +64,13 @@ def guaranteed(
         UnsupportedError: The task has no classes, so that no example is plainly right or wrong.
     """
     if not 0 < points < 100:
-        raise PlanError(f"{points:g} points cannot be guaranteed: more than 0 and less than 100 can")
+        raise PlanError("{points:g} points cannot be guaranteed: more than 0 and less than 100 can", points=points)
     if not examples.class_names:
         raise UnsupportedError("a guarantee in points of accuracy needs a task with classes, such as classification")
     if len(examples) < 5:
-        raise PlanError(f"{len(examples)} examples are too few: some have to be kept apart to confirm")
+        raise PlanError(
+            "{examples} examples are too few: some have to be kept apart to confirm", examples=len(examples)
+        )
     request = request or Request()
     if request.compensation != "none":  # it would be fitted on the rows that confirm
         raise PlanError("a guarantee holds for a cut without compensation: leave the compensation out")
@@ -165,22 +168,12 @@ def _chance(loss: float, limits: np.ndarray, better: np.ndarray, count: int) -> 
 
 
 def _statement(points: float, flips: tuple[int, int], count: int, tested: int, confirmed: bool) -> Guarantee:
-    """The result in figures and words; where nothing is confirmed, about the smallest cut."""
+    """The result in figures and words."""
     worse, better = flips
     bound, lost = 100 * upper_bound(worse, better, count), 100 * (worse - better) / count
-    if confirmed:
-        message = (
-            f"On {count} examples kept apart it loses {lost:.1f} points of accuracy, and with 95% confidence no more "
-            f"than {bound:.1f}."
-        )
-        return Guarantee(points, bound, lost, True, count, tested, message)
-    needed = _needed(points / 100, worse, better, count)
-    advice = f"About {needed:,} examples would be needed in all." if needed else "More examples would not help."
-    message = (
-        f"{count} examples kept apart cannot support a loss of at most {points:g} points: even the smallest cut loses "
-        f"{lost:.1f} points on them, up to {bound:.1f} with 95% confidence, so nothing is removed. {advice}"
-    )
-    return Guarantee(points, bound, lost, False, count, tested, message, needed)
+    needed = None if confirmed else _needed(points / 100, worse, better, count)
+    found = Guarantee(points, bound, lost, confirmed, count, tested, "", needed)
+    return replace(found, message=english(found.said))
 
 
 def _needed(share: float, worse: int, better: int, count: int) -> int | None:

@@ -44,7 +44,9 @@ class Iterative(Strategy):
 
     def __call__(self, context: SearchContext) -> RemovalOrder:
         if self.step < 0 or self.replacement not in ("auto", "zero", "mean"):
-            raise PlanError(f'{self} is not possible: step is 0 or more, replacement is "auto", "zero" or "mean"')
+            raise PlanError(
+                '{settings} is not possible: step is 0 or more, replacement is "auto", "zero" or "mean"', settings=self
+            )
         means = None
         looks = context.examples is not None and context.criterion.needs_data
         if self.replacement == "mean" or (self.replacement == "auto" and looks):

@@ -35,8 +35,9 @@ class LayerAdaptive(Strategy):
     def __call__(self, context: SearchContext) -> RemovalOrder:
         if context.criterion.direction != "high":
             raise PlanError(
-                f"layer-adaptive squares the importance, so it needs a criterion whose high values are important; "
-                f"{context.criterion.name} has its low ones"
+                "layer-adaptive squares the importance, so it needs a criterion whose high values are important; "
+                "{criterion} has its low ones",
+                criterion=context.criterion.name,
             )
         importance = context.importance()
         values = {bundle: sum(importance[unit] for unit in bundle) for bundle in context.bundles}

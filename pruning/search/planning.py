@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from pruning.importance import Criterion, get_criterion
 from pruning.importance.base import Progress
 from pruning.importance.normalising import get_normalisation
+from pruning.language import Later, later
 from pruning.masks import Mask, whole_groups
 from pruning.plan import COMPENSATIONS, Figures, Plan
 from pruning.scopes import Scope
@@ -17,6 +18,7 @@ from pruning.search import DEFAULT_CRITERION, DEFAULT_NORMALISE, DEFAULT_STRATEG
 from pruning.search.base import Search, Strategy, get_strategy
 from pruning.search.budget import Budget, Gauge, PlanError, left
 from pruning.search.context import SearchContext, flat_mask
+from pruning.wording import both
 
 if TYPE_CHECKING:
     from pruning.anatomy import Anatomy
@@ -70,15 +72,27 @@ class Request:
             raise PlanError("name at least one scope, and each of them once")
         for scope in self.scopes:
             if scope not in strategy.scopes:
-                allowed = " and ".join(strategy.scopes)
-                raise PlanError(f"the strategy {strategy.name} does not choose among {scope}: it does among {allowed}")
+                raise PlanError(
+                    "the strategy {strategy} does not choose among {scope}: it does among {allowed}",
+                    strategy=strategy.name,
+                    scope=later(scope),
+                    allowed=both(strategy.scopes),
+                )
             if not strategy.measure and scope not in criterion.scopes:
-                allowed = " and ".join(criterion.scopes)
-                raise PlanError(f"the criterion {criterion.name} is not defined for {scope}: it scores {allowed}")
+                raise PlanError(
+                    "the criterion {criterion} is not defined for {scope}: it scores {allowed}",
+                    criterion=criterion.name,
+                    scope=later(scope),
+                    allowed=both(criterion.scopes),
+                )
         for scope in self.scopes:
             get_normalisation(self.normalise, scope)
         if self.compensation not in COMPENSATIONS:
-            raise PlanError(f"there is no compensation {self.compensation!r}; there are {', '.join(COMPENSATIONS)}")
+            raise PlanError(
+                "there is no compensation {compensation!r}; there are {known}",
+                compensation=self.compensation,
+                known=", ".join(COMPENSATIONS),
+            )
         return self
 
 
@@ -252,37 +266,59 @@ def plan_below(
     importance = context.importance()
     steps = [b for b in context.bundles if all(importance[unit] < sign * threshold for unit in b)]
     values = sorted(sign * value for value in importance.values())
-    span = f"values of {context.criterion.name} are {values[0]:.4g} to {values[-1]:.4g}"
+    span = later(
+        "values of {criterion} are {low:.4g} to {high:.4g}",
+        criterion=context.criterion.name,
+        low=values[0],
+        high=values[-1],
+    )
     if not steps:
-        raise PlanError(f"a threshold of {threshold:g} removes nothing: {span}")
+        raise PlanError("a threshold of {threshold:g} removes nothing: {span}", threshold=threshold, span=span)
     mask = flat_mask(steps)
     emptied = [scope for scope, count in left(model.anatomy, mask).items() if scope in request.scopes and not count]
     if emptied:
-        raise PlanError(f"a threshold of {threshold:g} removes all {' and '.join(emptied)}: {span}")
+        raise PlanError(
+            "a threshold of {threshold:g} removes all {scopes}: {span}",
+            threshold=threshold,
+            scopes=both(emptied),
+            span=span,
+        )
     planner = Planner(request, context, context.order(steps), time.perf_counter() - started)
     return replace(planner.plan_of(mask, None), threshold=threshold, strategy="threshold", settings={})
 
 
-def _notes(request: Request) -> list[str]:
+def _notes(request: Request) -> list[Later]:
     strategy, criterion = request.chosen_strategy, request.chosen_criterion
     notes = []
     if strategy.measure and request.criterion != DEFAULT_CRITERION:
         notes.append(
-            f"the strategy {strategy.name} ranks by {strategy.measure}; the criterion {criterion.name} is not used"
+            later(
+                "the strategy {strategy} ranks by {measure}; the criterion {criterion} is not used",
+                strategy=strategy.name,
+                measure=later(strategy.measure),
+                criterion=criterion.name,
+            )
         )
     if not strategy.measure and len(request.scopes) > 1 and "loss" not in criterion.unit:
         notes.append(
-            f"{criterion.name} is not in units of the loss, so its values for {' and '.join(request.scopes)} are not "
-            "on one scale: how the cut is split between them means little"
+            later(
+                "{criterion} is not in units of the loss, so its values for {scopes} are not on one scale: how the cut "
+                "is split between them means little",
+                criterion=criterion.name,
+                scopes=both(request.scopes),
+            )
         )
     return notes
 
 
-def _split_groups(mask: Mask, anatomy: Anatomy) -> list[str]:
+def _split_groups(mask: Mask, anatomy: Anatomy) -> list[Later]:
     count = len(mask.heads - whole_groups(mask, anatomy).heads)
     if not count or not anatomy.is_grouped:
         return []
     return [
-        f"{count} heads go without the rest of their key-value group: their attention will still be computed, on "
-        "zeros, so that more MACs are left than predicted; --whole-groups avoids that"
+        later(
+            "{count} heads go without the rest of their key-value group: their attention will still be computed, on "
+            "zeros, so that more MACs are left than predicted; --whole-groups avoids that",
+            count=count,
+        )
     ]

@@ -13,9 +13,10 @@ from torch import nn
 
 from pruning.anatomy import Anatomy
 from pruning.copying import twin_of, with_own_weights
-from pruning.errors import UnsupportedError, first_line
+from pruning.errors import PruningError, UnsupportedError, first_line, message_of
 from pruning.gating import check_support, gates_set, install, mask_gates, refits_set
 from pruning.inputs import dry_run_inputs, outputs
+from pruning.language import Later, later
 from pruning.masks import HeadId, Mask
 from pruning.surgery.heads import LAYOUTS, Layout, cut_heads
 from pruning.surgery.layers import bypass_layers, cut_layers, removed_by_list
@@ -54,7 +55,7 @@ class PrunedModel:
     difference: float
     layout: Layout = "compact"
     removed_layers: dict[str, list[int]] = field(default_factory=dict)
-    notes: tuple[str, ...] = ()
+    notes: tuple[str | Later, ...] = ()
     compensation: Compensation | None = None
     recovery: str = ""
 
@@ -88,8 +89,10 @@ def prune(
     parameters = sum(p.numel() for p in module.parameters())
     if parameters > model.anatomy.parameters:
         raise UnsupportedError(
-            f"this cut makes the model larger ({model.anatomy.parameters:,} parameters before, {parameters:,} after): "
-            "several layers share their weights, so remove the same parts from each"
+            "this cut makes the model larger ({before:,} parameters before, {parameters:,} after): several layers "
+            "share their weights, so remove the same parts from each",
+            before=model.anatomy.parameters,
+            parameters=parameters,
         )
     notes = (*_notes(model.anatomy, mask, done), *([compensation.words] if compensation else []))
     return PrunedModel(module, mask, parameters, done.difference, done.layout, removed, notes, compensation)
@@ -131,7 +134,7 @@ def cut(
     refits = compensation.by_slot(installation) if compensation else {}
     with torch.no_grad(), gates_set(gates), refits_set(refits):
         inputs, expected = _answers(module, lengths)
-    reason = ""
+    reason: str | Later = ""
     for emptied, layout in itertools.product((False, True) if mask.layers else (False,), layouts):
         twin = twin_of(module)
         try:
@@ -143,12 +146,13 @@ def cut(
                 found = [outputs(twin, one) for one in inputs]
             difference = max(largest_difference(a, b) for a, b in zip(found, expected, strict=True))
         except Exception as error:  # the code of any architecture may fail in any way when its weights are cut
-            reason = reason or f"it does not run afterwards ({first_line(error, 160)})"
+            said = message_of(error) if isinstance(error, PruningError) else first_line(error, 160)
+            reason = reason or later("it does not run afterwards ({error})", error=said)
             continue
         if difference <= TOLERANCE.get(next(module.parameters()).dtype, 1e-5):
             return Cut(twin, layout, emptied, difference)
-        reason = f"its output differs by {difference:.1e} from the masked model's"
-    raise UnsupportedError(f"{type(module).__name__} cannot be cut like this: {reason}")
+        reason = later("its output differs by {difference:.1e} from the masked model's", difference=difference)
+    raise UnsupportedError("{model} cannot be cut like this: {reason}", model=type(module).__name__, reason=reason)
 
 
 def _answers(
@@ -221,23 +225,28 @@ def largest_difference(found: dict[str, torch.Tensor], expected: dict[str, torch
     return worst
 
 
-def _notes(anatomy: Anatomy, mask: Mask, done: Cut) -> tuple[str, ...]:
+def _notes(anatomy: Anatomy, mask: Mask, done: Cut) -> tuple[Later, ...]:
     notes, layout = [], done.layout
     if done.emptied:
-        notes.append("the layers keep their places, emptied, because the code around them counts layers")
+        notes.append(later("the layers keep their places, emptied, because the code around them counts layers"))
     if layout == "columns":
         notes.append(
-            "only columns of the last projections are gone: what feeds these heads or neurons feeds others, too"
+            later("only columns of the last projections are gone: what feeds these heads or neurons feeds others, too")
         )
     if layout == "padded" and mask.heads:
         notes.append(
-            "the weights of the heads are gone, but zeros stand in their places: their attention is still computed"
+            later(
+                "the weights of the heads are gone, but zeros stand in their places: their attention is still computed"
+            )
         )
     split = [site for site in anatomy.sites if any(0 < len(_gone(mask, site.index, g)) < len(g) for g in site.groups)]
     if split and layout in ("compact", "configured"):
         notes.append(
-            f"{len(split)} site(s) lose part of a key-value group: the shared key and value stay, and the attention of "
-            "the removed heads is still computed, on zeros"
+            later(
+                "{count} site(s) lose part of a key-value group: the shared key and value stay, and the attention of "
+                "the removed heads is still computed, on zeros",
+                count=len(split),
+            )
         )
     return tuple(notes)
 

@@ -55,7 +55,7 @@ def bypass_layers(twin: nn.Module, original: nn.Module, names: Collection[str]) 
     for name in names:
         layer = twin.get_submodule(name)
         if any(isinstance(getattr(child, "layer_idx", None), int) for child in layer.modules()):
-            raise UnsupportedError(f"{name} may keep keys and values, which those after it would miss")
+            raise UnsupportedError("{name} may keep keys and values, which those after it would miss", name=name)
         bypass(layer, recipes[name])
 
 
@@ -69,7 +69,7 @@ def _watch_layers(module: nn.Module, names: Collection[str]) -> dict[str, dict[s
             x = entry(args, kwargs, y) if isinstance(y, Tensor) else None
             rest = list(output[1:]) if isinstance(output, tuple) else []
             if x is None or any(value is not None and id(value) not in places for value in rest):
-                raise UnsupportedError(f"{name} returns something that others need")
+                raise UnsupportedError("{name} returns something that others need", name=name)
             others = [places.get(id(value)) for value in rest] if isinstance(output, tuple) else None
             recipes[name] = {"input": places[id(x)], "rest": others}
 
@@ -87,7 +87,7 @@ def _watch_layers(module: nn.Module, names: Collection[str]) -> dict[str, dict[s
             handle.remove()
     missing = next((name for name in names if name not in recipes), None)
     if missing:
-        raise UnsupportedError(f"{missing} did not run")
+        raise UnsupportedError("{missing} did not run", missing=missing)
     return recipes
 
 

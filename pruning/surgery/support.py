@@ -9,7 +9,8 @@ from typing import TypeVar
 from torch import nn
 
 from pruning.anatomy import Anatomy, AttentionSite, Layer, MLPSite, Support
-from pruning.errors import UnsupportedError, first_line, named_line
+from pruning.errors import UnsupportedError, message_of, named_line
+from pruning.language import Later, later
 from pruning.masks import HeadId, Mask, NeuronId
 from pruning.surgery import cut
 from pruning.surgery.heads import Layout
@@ -18,10 +19,10 @@ from pruning.wiring import Wiring
 P = TypeVar("P", AttentionSite, MLPSite, Layer)
 LEVELS: tuple[Support, ...] = ("none", "gate", "prune")
 MOST_TRIALS = 24  # cuts of one kind, before what is left is given up
-UNTOLD = "the weights that feed its single heads cannot be told apart"
+UNTOLD = later("the weights that feed its single heads cannot be told apart")
 
 
-def judge(module: nn.Module, anatomy: Anatomy, wiring: Wiring, reason: str = "") -> Anatomy:
+def judge(module: nn.Module, anatomy: Anatomy, wiring: Wiring, reason: str | Later = "") -> Anatomy:
     """Raise what can be gated to ``prune`` where a trial cut gives the masked model's output, or say why not.
 
     Args:
@@ -34,7 +35,7 @@ def judge(module: nn.Module, anatomy: Anatomy, wiring: Wiring, reason: str = "")
     layouts = dict(trial.layouts)
     blocks = [b for b in anatomy.blocks if b.support != "none"]
     block_reasons = trial.of(blocks, _some_neurons)
-    layer_reasons: dict[int, str] = {}
+    layer_reasons: dict[int, str | Later] = {}
     for start in (0, 1):  # neighbours apart: a stack must not lose all of its layers at once
         some = [layer for layer in anatomy.layers[start::2] if layer.support != "none"]
         layer_reasons |= trial.of(some, lambda layer: Mask(layers=frozenset({layer.index})))
@@ -54,9 +55,9 @@ class _Trial:
         self.module, self.anatomy, self.wiring = module, anatomy, wiring
         self.layouts: dict[int, Layout] = {}
 
-    def of(self, parts: Sequence[P], mask_of: Callable[[P], Mask]) -> dict[int, str]:
+    def of(self, parts: Sequence[P], mask_of: Callable[[P], Mask]) -> dict[int, str | Later]:
         """Why each part cannot be cut, by its index; empty for those that can. Parts that fail together are halved."""
-        reasons: dict[int, str] = {}
+        reasons: dict[int, str | Later] = {}
         waiting, trials = [list(parts)] if parts else [], 0
         while waiting:
             some = waiting.pop(0)
@@ -68,13 +69,13 @@ class _Trial:
                 reasons |= dict.fromkeys((part.index for part in some), reason)
         return reasons
 
-    def _cut(self, parts: list[P], mask_of: Callable[[P], Mask]) -> str:
+    def _cut(self, parts: list[P], mask_of: Callable[[P], Mask]) -> str | Later:
         masks = [mask_of(part) for part in parts]
         mask = Mask(*(frozenset().union(*(getattr(m, kind) for m in masks)) for kind in ("heads", "neurons", "layers")))
         try:
             layout = cut(self.module, self.anatomy, self.wiring, mask).layout
         except Exception as error:  # the code of any architecture may fail in any way when parts of it are masked
-            return first_line(error) if isinstance(error, UnsupportedError) else named_line(error)
+            return message_of(error) if isinstance(error, UnsupportedError) else named_line(error)
         self.layouts |= dict.fromkeys((part.index for part in parts), layout)
         return ""
 
@@ -89,7 +90,7 @@ def _some_neurons(block: MLPSite) -> Mask:
     return Mask(neurons=frozenset(NeuronId(block.index, i) for i in range(block.index % 2, block.neurons, 3)))
 
 
-def _raised(part: P, reasons: dict[int, str]) -> P:
+def _raised(part: P, reasons: dict[int, str | Later]) -> P:
     if part.support == "none" or part.index not in reasons:
         return part
     reason = reasons[part.index]
@@ -101,5 +102,5 @@ def _summed_up(anatomy: Anatomy) -> Anatomy:
     levels = [LEVELS.index(site.support) for site in anatomy.sites]
     support = LEVELS[max(min(levels), min(1, max(levels)))]
     short = [site for site in anatomy.sites if site.support != "prune"]
-    reason = f"{short[0].name}: {short[0].reason}" if short else ""
+    reason = later("{name}: {reason}", name=short[0].name, reason=short[0].reason) if short else ""
     return replace(anatomy, support=support, reason=reason or anatomy.reason)

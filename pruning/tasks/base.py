@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 import numpy as np
 
 from pruning.errors import UnsupportedError
+from pruning.language import later
 from pruning.statistics import Estimate
 
 if TYPE_CHECKING:
@@ -117,8 +118,10 @@ class Task:
         """
         if model.missing:
             raise UnsupportedError(
-                f"{model.spec.name} is not fine-tuned for {self.label.lower()}: "
-                f"its checkpoint lacks {', '.join(model.missing[:3])}"
+                "{model} is not fine-tuned for {task}: its checkpoint lacks {missing}",
+                model=model.spec.name,
+                task=later(self.label.lower()),
+                missing=", ".join(model.missing[:3]),
             )
 
     def encode(self, model: LoadedModel, data: Dataset) -> Examples:
@@ -161,16 +164,24 @@ def task_of(model: LoadedModel, name: str | None = None) -> Task:
         UnsupportedError: There is no such task, the model is made for another one, or it has no head for any.
     """
     if name is not None and name not in _TASKS:
-        raise UnsupportedError(f"there is no task {name!r}; there are {', '.join(_TASKS)}")
+        raise UnsupportedError("there is no task {name!r}; there are {known}", name=name, known=", ".join(_TASKS))
     architecture = type(model.module).__name__
     own = next((task for task in _TASKS.values() if architecture.endswith(task.heads)), None)
     if own and name not in (None, own.name):
-        raise UnsupportedError(f"{model.spec.name} is a {architecture}: its task is {own.name}, not {name}")
+        raise UnsupportedError(
+            "{model} is a {architecture}: its task is {own}, not {name}",
+            model=model.spec.name,
+            architecture=architecture,
+            own=own.name,
+            name=name,
+        )
     if own or name:
         return own or _TASKS[str(name)]
     raise UnsupportedError(
-        f"{model.spec.name} is a {architecture}: not a classifier or language model, so there is no task to measure it "
-        f"on; its heads can be described, but not scored or evaluated"
+        "{model} is a {architecture}: not a classifier or language model, so there is no task to measure it on; its "
+        "heads can be described, but not scored or evaluated",
+        model=model.spec.name,
+        architecture=architecture,
     )
 
 
@@ -204,7 +215,7 @@ def forward(module: Any, batch: Batch) -> Tensor:
     """
     logits = getattr(module(**batch.inputs), "logits", None)
     if logits is None:
-        raise UnsupportedError(f"a {type(module).__name__} gives no logits, so there is nothing to measure")
+        raise UnsupportedError("a {model} gives no logits, so there is nothing to measure", model=type(module).__name__)
     return logits.float()
 
 

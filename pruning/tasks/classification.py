@@ -8,6 +8,7 @@ import numpy as np
 
 from pruning.calibration import CALIBRATION_BINS, bin_of
 from pruning.errors import DataError, UnsupportedError
+from pruning.language import later
 from pruning.statistics import RESAMPLES, Estimate, mean, percentile_interval, proportion, resampled_counts
 from pruning.tasks.base import Batch, Outcome, Task
 
@@ -32,7 +33,9 @@ class Classification(Task):
         kind = getattr(model.module.config, "problem_type", None)
         if kind in ("regression", "multi_label_classification") or len(model.labels) < 2:
             raise UnsupportedError(
-                f"{model.spec.name} does {kind or 'regression'}: single-label classification is measured"
+                "{model} does {kind}: single-label classification is measured",
+                model=model.spec.name,
+                kind=kind or later("regression"),
             )
         super().check(model)
 
@@ -43,7 +46,7 @@ class Classification(Task):
             DataError: There are no labels, or a label is not one of the model's.
         """
         if not data.labels:
-            raise DataError(f"{data.spec.name} has no label column: name it with --label-column")
+            raise DataError("{data} has no label column: name it with --label-column", data=data.spec.name)
         names = {name.casefold(): i for i, name in enumerate(model.labels)}
         numbers = {str(i): i for i in range(len(model.labels))}
         spelled = {str(label).casefold() for label in data.labels}
@@ -55,7 +58,10 @@ class Classification(Task):
             if index is None:
                 allowed = ", ".join(model.labels[:12])
                 raise DataError(
-                    f"row {row}: {label!r} is not a label of this model; allowed are {allowed} or their numbers from 0"
+                    "row {row}: {label!r} is not a label of this model; allowed are {allowed} or their numbers from 0",
+                    row=row,
+                    label=label,
+                    allowed=allowed,
                 )
             targets.append(index)
         return tuple(targets)

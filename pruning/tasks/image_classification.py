@@ -35,7 +35,8 @@ class ImageClassification(Classification):
         self.check(model)
         if model.processor is None:
             raise UnsupportedError(
-                f"{model.spec.name} has no image processor: put its preprocessor_config.json into the folder"
+                "{model} has no image processor: put its preprocessor_config.json into the folder",
+                model=model.spec.name,
             )
         targets = self.targets(model, data)
         folder = Path(data.spec.name).expanduser().parent
@@ -60,9 +61,9 @@ class ImageClassification(Classification):
             with Image.open(source) as image:
                 pixels = model.processor(image.convert("RGB"), return_tensors="pt")["pixel_values"][0]
         except UnidentifiedImageError as error:
-            raise DataError(f"{name} cannot be read: it is in no known image format") from error
+            raise DataError("{name} cannot be read: it is in no known image format", name=name) from error
         except (OSError, Image.DecompressionBombError) as error:
-            raise DataError(f"{name} cannot be read: {error}") from error
+            raise DataError("{name} cannot be read: {error}", name=name, error=str(error)) from error
         return pixels.to(next(model.module.parameters()).dtype)
 
 
@@ -73,4 +74,4 @@ def _source(value: str, folder: Path, row: int) -> tuple[Path | BytesIO, str]:
     try:
         return BytesIO(base64.b64decode(value.partition(",")[2], validate=True)), f"the image in row {row}"
     except ValueError as error:
-        raise DataError(f"the image in row {row} is a damaged data URI: {error}") from error
+        raise DataError("the image in row {row} is a damaged data URI: {error}", row=row, error=str(error)) from error

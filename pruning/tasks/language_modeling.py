@@ -36,7 +36,7 @@ class LanguageModeling(Task):
         lengths = tuple(len(row["input_ids"]) for row in features)
         short = next((row for row, length in zip(data.rows, lengths, strict=True) if length < 2), None)
         if short is not None:
-            raise DataError(f"row {short}: a text of fewer than two tokens has no next token to predict")
+            raise DataError("row {short}: a text of fewer than two tokens has no next token to predict", short=short)
         mean_length = sum(lengths) / len(lengths)
         return Examples(tuple(features), (), lengths, data.inputs, (), data.fingerprint, truncated, mean_length)
 

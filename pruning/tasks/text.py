@@ -30,11 +30,16 @@ def tokenize(model: LoadedModel, data: Dataset) -> tuple[list[dict[str, Any]], i
     """
     if model.processor is None or not callable(getattr(model.processor, "encode", None)):
         raise UnsupportedError(
-            f"{model.spec.name} has no tokenizer, so it cannot read texts: put its files into the folder"
+            "{model} has no tokenizer, so it cannot read texts: put its files into the folder", model=model.spec.name
         )
     for row, text in zip(data.rows, data.inputs, strict=True):
         if text.startswith("data:image/"):
-            raise DataError(f"row {row} of {data.spec.name} is an image, and {model.spec.name} reads texts")
+            raise DataError(
+                "row {row} of {data} is an image, and {model} reads texts",
+                row=row,
+                data=data.spec.name,
+                model=model.spec.name,
+            )
     limit = token_limit(model)
     plain = model.processor(list(data.inputs), padding=False, truncation=True, max_length=limit)
     features = [dict(zip(plain.keys(), values, strict=True)) for values in zip(*plain.values(), strict=True)]
@@ -47,10 +52,14 @@ def tokenize(model: LoadedModel, data: Dataset) -> tuple[list[dict[str, Any]], i
 def _check_tokens(model: LoadedModel, data: Dataset, ids: list[list[int]]) -> None:
     empty = next((row for row, tokens in zip(data.rows, ids, strict=True) if not tokens), None)
     if empty is not None:
-        raise DataError(f"row {empty}: the tokenizer finds no token in this text")
+        raise DataError("row {empty}: the tokenizer finds no token in this text", empty=empty)
     largest, known = max(map(max, ids)), model.module.get_input_embeddings().weight.shape[0]
     if largest >= known:
         raise UnsupportedError(
-            f"the tokenizer of {model.spec.name} uses token {largest}, but its model knows {known} (0 to {known - 1}): "
-            "they do not belong together"
+            "the tokenizer of {model} uses token {largest}, but its model knows {known} (0 to {last}): they do not "
+            "belong together",
+            model=model.spec.name,
+            largest=largest,
+            known=known,
+            last=known - 1,
         )

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from pruning.errors import PruningError, UnsupportedError
 from pruning.registry import Registry
+from pruning.wording import either
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -65,11 +66,17 @@ class Sparsity:
     def __post_init__(self) -> None:
         get_weight_score(self.method)
         if not 0 <= self.share <= 1:
-            raise PruningError(f"share is {self.share}: it must be between 0 and 1")
+            raise PruningError("share is {share}: it must be between 0 and 1", share=self.share)
         if self.compare not in (None, *COMPARISONS):
-            raise PruningError(f"compare is {self.compare!r}: allowed are {', '.join(COMPARISONS)}")
+            raise PruningError(
+                "compare is {compare!r}: allowed are {known}", compare=self.compare, known=", ".join(COMPARISONS)
+            )
         if self.pattern and not (re.fullmatch(r"[1-9]\d?:[1-9]\d?", self.pattern) and self.kept[0] <= self.kept[1]):
-            raise PruningError(f"pattern is {self.pattern!r}: write N:M, like {' or '.join(PATTERNS)}")
+            raise PruningError(
+                "pattern is {pattern!r}: write N:M, like {examples}",
+                pattern=self.pattern,
+                examples=either(PATTERNS),
+            )
 
     @property
     def kept(self) -> tuple[int, int]:

@@ -48,7 +48,13 @@ def by_pattern(scores: Tensor, n: int, m: int, path: str) -> Tensor:
     """Keep the n highest of every m neighbours along the inputs of ``(out, in)``."""
     rows, columns = scores.shape
     if columns % m:
-        raise UnsupportedError(f"{path} has {columns} inputs, which the pattern {n}:{m} does not divide")
+        raise UnsupportedError(
+            "{path} has {columns} inputs, which the pattern {n}:{m} does not divide",
+            path=path,
+            columns=columns,
+            n=n,
+            m=m,
+        )
     groups = scores.reshape(-1, m)
     kept = torch.zeros_like(groups, dtype=torch.bool).scatter_(1, groups.topk(n, dim=1).indices, True)
     return kept.view(rows, columns)

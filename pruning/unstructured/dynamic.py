@@ -14,6 +14,7 @@ import torch
 
 from pruning.copying import twin_of, with_own_weights
 from pruning.errors import PruningError, UnsupportedError
+from pruning.language import later
 from pruning.masks import Mask
 from pruning.recovery.loop import Trainer, seeded, split_rows
 from pruning.recovery.losses import Objective
@@ -44,8 +45,11 @@ class CubicSchedule:
     def __post_init__(self) -> None:
         if not 0 <= self.begin <= self.end <= 1 or self.updates < 1:
             raise PruningError(
-                f"the schedule is {self.begin} to {self.end} in {self.updates} updates: "
-                "it must begin before it ends, both between 0 and 1, in at least 1 update"
+                "the schedule is {begin} to {end} in {updates} updates: it must begin before it ends, both between 0 "
+                "and 1, in at least 1 update",
+                begin=self.begin,
+                end=self.end,
+                updates=self.updates,
             )
 
     def share_at(self, done: int, total: int, target: float) -> float:
@@ -122,8 +126,10 @@ def sparsify_gradually(
 
 def _check(settings: Sparsity, training: Training) -> None:
     if training.method != "fine-tune" or settings.pattern:
-        what = "a pattern" if settings.pattern else f"the training method {training.method}"
-        raise UnsupportedError(f"{what} does not go with a growing share of zeros: use fine-tune without a pattern")
+        what = later("a pattern") if settings.pattern else later("the training method {name}", name=training.method)
+        raise UnsupportedError(
+            "{what} does not go with a growing share of zeros: use fine-tune without a pattern", what=what
+        )
 
 
 class _Growing:

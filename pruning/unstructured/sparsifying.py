@@ -79,7 +79,9 @@ def linear_paths(model: LoadedModel) -> tuple[str, ...]:
         if path.startswith(inside) and type(child).__name__ in ("Linear", "Conv1D") and child.weight.numel()
     )
     if not paths:
-        raise UnsupportedError(f"{model.spec.name} has no linear layer inside its layers whose weights could be pruned")
+        raise UnsupportedError(
+            "{model} has no linear layer inside its layers whose weights could be pruned", model=model.spec.name
+        )
     return paths
 
 
@@ -107,7 +109,7 @@ def sparsify(
         from pruning.tasks import task_of
 
         if examples is None:
-            raise UnsupportedError(f"the weight score {score.name} needs examples")
+            raise UnsupportedError("the weight score {score} needs examples", score=score.name)
         task = task or task_of(model)
     twin, positions = twin_of(model.module, needs_gradients=True), tuple(range(len(examples or ())))
     context = WeightContext(twin, linear_paths(model), task, examples, positions, batch_size, progress)

@@ -133,7 +133,7 @@ def test_a_mask_may_cut_inside_a_group_and_hears_what_it_costs(name: str) -> Non
     found = prune(model, mask)
     assert found.mask == mask
     assert distance(name, mask, found.module) <= TOLERANCE
-    assert "part of a key-value group" in " ".join(found.notes)
+    assert "part of a key-value group" in " ".join(map(str, found.notes))
     assert found.parameters == count_cost(model).after(mask).parameters
 
 
@@ -177,7 +177,7 @@ def test_a_layer_whose_number_matters_keeps_its_place_without_weights(kind: str,
     mask = Mask(layers=frozenset({0}))
     found = prune(model, mask)
     assert not list(found.module.get_submodule(layer.name).parameters())
-    assert "keep their places" in " ".join(found.notes)
+    assert "keep their places" in " ".join(map(str, found.notes))
     inputs = dry_run_inputs(model.module, tokens=9)
     with torch.inference_mode(), gated(model, mask) as original:
         expected = outputs(original, inputs)

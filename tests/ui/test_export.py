@@ -255,7 +255,7 @@ def test_onnx_is_translated_and_checked_in_a_process_of_its_own() -> None:
     package = found.package("one", job.fingerprint)
     assert package is not None
     assert package.path.name == "model.onnx"
-    assert "Run by onnxruntime and compared with torch" in package.about[0]
+    assert "Run by onnxruntime and compared with torch" in str(package.about[0])
     assert [path.name for path in package.path.parent.iterdir()] == ["model.onnx"]
 
 

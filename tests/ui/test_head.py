@@ -176,7 +176,7 @@ def test_the_page_waits_for_the_model(pages: Pages) -> None:
 def test_everything_about_a_head_arrives() -> None:
     script = finished(opened(head="1.2"))
     assert [one.value for one in script.header] == [
-        "Layer 1, head 2", "On one input", "On average", "Heads that attend most alike", "Importance",
+        "Layer 1, head 2", "On one input", "On average", "Importance", "Heads that attend most alike",
         "What the task loses without it",
     ]  # fmt: skip
     assert "One of 8 heads · **kept**" in words(script)

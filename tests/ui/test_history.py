@@ -349,12 +349,3 @@ def test_a_training_and_its_measurement_are_one_record(url: str) -> None:
     assert one.main is not None
     assert "Accuracy before training" in [name for name, _, _ in words.metric_rows(one)]
     recorder.close()
-
-
-def test_others_record_through_the_seam(recorded: Pages, demo: LoadedModel) -> None:
-    from ui.history.recording import record as note
-
-    note("export", demo, "demo", MASK, seconds=3.0, numbers={"bytes": 5}, session="someone")
-    store().recorder.wait()
-    (one,) = store().recorder.attempt(lambda history: history.find("someone")) or []
-    assert (one.kind, one.numbers["bytes"], one.numbers["removed"]["heads"]) == ("export", 5, [2, 72])

@@ -14,6 +14,7 @@ import pandas as pd
 import plotly.graph_objects as go
 
 from pruning.calibration import ReliabilityBin
+from pruning.language import tr
 from pruning.statistics import Estimate
 from ui import theme as look
 from ui.figure import figure_with_heading
@@ -66,7 +67,7 @@ def confidence_chart(table: pd.DataFrame, *, title: str, subtitle: str, unit: st
         marker={"color": colours.accent, "size": 5},
     )  # fmt: skip
     figure.update_xaxes(title_text=unit, range=[ends[0], 1], fixedrange=True, nticks=6)
-    figure.update_yaxes(title_text="examples", fixedrange=True, rangemode="tozero", nticks=5)
+    figure.update_yaxes(title_text=tr("examples"), fixedrange=True, rangemode="tozero", nticks=5)
     _key(figure, colours)
     return figure
 
@@ -103,9 +104,9 @@ def loss_chart(
     line = {"color": colours.secondary, "width": 1, "dash": "dot"}
     figure.add_scatter(x=[10**e for e in ends], y=[10**e for e in ends], mode="lines", line=line, hoverinfo="skip")
     styles = {
-        "": ("same answer", "circle", look.with_alpha(colours.secondary, 0.5), 4),
-        "worse": ("B became wrong", "triangle-up", colours.pruned, 9),
-        "better": ("B became right", "triangle-down", colours.kept, 9),
+        "": (tr("same answer"), "circle", look.with_alpha(colours.secondary, 0.5), 4),
+        "worse": (tr("B became wrong"), "triangle-up", colours.pruned, 9),
+        "better": (tr("B became right"), "triangle-down", colours.kept, 9),
     }
     for kind, (name, symbol, colour, size) in styles.items():
         chosen = np.flatnonzero([one == kind for one in kinds])[:: 1 if kind else thinned(len(kinds))]
@@ -115,8 +116,8 @@ def loss_chart(
             marker={"symbol": symbol, "color": colour, "size": size},
             hovertemplate="%{text}<br>" + name + "<extra></extra>",
         )  # fmt: skip
-    figure.update_xaxes(title_text="loss under A", type="log", range=ends, fixedrange=True, dtick=1)
-    figure.update_yaxes(title_text="loss under B", type="log", range=ends, fixedrange=True, dtick=1)
+    figure.update_xaxes(title_text=tr("loss under {side}", side="A"), type="log", range=ends, fixedrange=True, dtick=1)
+    figure.update_yaxes(title_text=tr("loss under {side}", side="B"), type="log", range=ends, fixedrange=True, dtick=1)
     return figure
 
 
@@ -133,11 +134,11 @@ def reliability_chart(
         figure.add_traces(_bins(bins, name, colours))
     least = min([one.accuracy.low for one in (*a, *b)], default=0.0)
     percent = {"tickformat": ".0%", "fixedrange": True, "nticks": 6}
-    figure.update_xaxes(title_text="mean confidence", range=[low, 1.005], anchor="y2", **percent)
+    figure.update_xaxes(title_text=tr("mean confidence"), range=[low, 1.005], anchor="y2", **percent)
     ends = [max(0.0, least - 0.05), 1.04]
-    figure.update_yaxes(title_text="share that is right", domain=[0.3, 1], range=ends, **percent)
+    figure.update_yaxes(title_text=tr("share that is right"), domain=[0.3, 1], range=ends, **percent)
     figure.update_layout(
-        yaxis2={"title": {"text": "examples"}, "domain": [0, 0.2], "fixedrange": True, "nticks": 3},
+        yaxis2={"title": {"text": tr("examples")}, "domain": [0, 0.2], "fixedrange": True, "nticks": 3},
     )
     _key(figure, colours)
     return figure
@@ -147,7 +148,12 @@ def _bins(bins: Sequence[ReliabilityBin], name: str, colours: Tokens) -> tuple[g
     """One model's line with its intervals, and its bars below; A's stand to the left, B's to the right."""
     _, colour, symbol, dash = _style(name, colours)
     hover = [
-        f"{name} is {look.percent(one.confidence)} sure and {look.proportion(one.accuracy, one.count)} right"
+        tr(
+            "{side} is {confidence} sure and {share} right",
+            side=name,
+            confidence=look.percent(one.confidence),
+            share=look.proportion(one.accuracy, one.count),
+        )
         for one in bins
     ]
     y, shift = [one.accuracy.value for one in bins], -DODGE if name == "A" else DODGE

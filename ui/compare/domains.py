@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import html
+import re
 from typing import TYPE_CHECKING
 
 import streamlit as st
 
 from pruning.data import BUILT_IN_DATA
+from pruning.language import tr
 from ui import state
 from ui import theme as look
 from ui.charts import CONFIG
@@ -34,30 +37,33 @@ def family(data: str, task: str | None) -> tuple[str, ...]:
 
 def draw_domains(model: LoadedModel, a: Side, b: Side, theme: Theme) -> None:
     """The difference on every data set as a chart and a table, or the button that measures it."""
-    st.header("On other data")
+    st.header(tr("On other data"))
     task = store().request_model(state.current().model).task
     sets, pairs = family(state.current().data, task), store().pairs
     if len(sets) < 2:
-        st.caption(
-            "There is no out-of-domain set for this data. The movie reviews come with two: tweets and Amazon reviews."
-            if task == "text-classification" else "There is no out-of-domain set for this data."
-        )  # fmt: skip
+        none = tr("There is no out-of-domain set for this data.")
+        if task == "text-classification":
+            none = tr(
+                "There is no out-of-domain set for this data. The movie reviews come with two: tweets and Amazon "
+                "reviews."
+            )
+        st.caption(none)
         return
     known = {name: pair for name in sets if (pair := pairs.known(model, name, a, b)) is not None}
     refused = {name: why for name in sets if name not in known and (why := pairs.refusal(model, name, a, b))}
     missing = tuple(name for name in sets if name not in known and name not in refused)
     if missing:
-        st.markdown("Does what holds on the data at home hold on other data of the same task?")
+        st.markdown(tr("Does what holds on the data at home hold on other data of the same task?"))
         job = store().evaluator.latest((session_id(), "compare elsewhere"))
-        names = " and ".join(map(short, missing))
+        names = tr(" and ").join(map(short, missing))
 
         def ask() -> None:
             store().pairs.compare_elsewhere(session_id(), model, sets, a, b)
 
         wanted = pairs.elsewhere_key(model, sets, a, b)
-        wait_for(job, wanted, f"Measure on {names}", ask, store().evaluator, primary=False)
+        wait_for(job, wanted, tr("Measure on {names}", names=names), ask, store().evaluator, primary=False)
     for name, why in refused.items():
-        st.caption(plain(f"{state.data_label(name)} is missing: {why}."))
+        st.caption(plain(tr("{data} is missing: {why}.", data=state.data_label(name), why=why)))
     if len(known) > 1 and sets[0] in known:
         _draw(known, sets[0], theme)
 
@@ -70,15 +76,19 @@ def _draw(known: dict[str, Pair], home: str, theme: Theme) -> None:
         found = pair.comparison.differences[metric]
         text = look.points(found) if points else look.difference(found)
         shown = found if not points else type(found)(*(100 * v for v in (found.value, found.low, found.high)))
-        title = short(name) + (" (home)" if name == home else "")
+        title = tr("{data} (home)", data=short(name)) if name == home else short(name)
         rows.append(DataRow(title, shown, text, name == home, words.is_better(metric, found)))
     at_home = known[home].comparison.differences[metric]
     others = [(short(name), pair.comparison.differences[metric]) for name, pair in known.items() if name != home]
     title = words.domain_title(at_home, others, lower)
-    unit = "points of accuracy, B − A" if points else "loss, B − A"
-    subtitle = f"{metric.capitalize()} of B minus that of A, 95% intervals; the square is the data at home"
+    unit = tr("points of accuracy, B − A") if points else tr("loss, B − A")
+    subtitle = (
+        tr("Accuracy of B minus that of A, 95% intervals; the square is the data at home")
+        if points
+        else tr("Loss of B minus that of A, 95% intervals; the square is the data at home")
+    )
     figure = domain_chart(rows, title=title, subtitle=subtitle, unit=unit, theme=theme)
-    alt = f"{title}. " + " ".join(f"{row.name}: {row.text}." for row in rows)
+    alt = words.said(title, *(tr("{what}: {change}", what=row.name, change=row.text) for row in rows))
     st.plotly_chart(figure, theme=None, config=CONFIG, alt=alt, key="compare_domains")
     _table(known, home, metric)
 
@@ -90,11 +100,14 @@ def _table(known: dict[str, Pair], home: str, metric: str) -> None:
         text = look.points(found) if metric == "accuracy" else look.difference(found)
         apart = "" if name == home else words.apart_text(at_home, found, metric == "accuracy")
         values = [value_html(shown, one.metrics[shown]) for one in (pair.a, pair.b)]
-        rows.append([f"{short(name)}, n = {pair.a.samples:,}", *values, text, words.verdict(metric, found), apart])
-    figures_table("A and B on each data set", ["A", "B", "B − A", "In words", "Against home"], rows)
-    st.caption("Against home: the difference B − A there minus that at home; the rows are others, so it is not paired.")
+        label = html.escape(tr("{data}, n = {n:,}", data=short(name), n=pair.a.samples))
+        rows.append([label, *values, text, words.verdict(metric, found), apart])
+    figures_table(tr("A and B on each data set"), ["A", "B", "B − A", tr("In words"), tr("Against home")], rows)
+    st.caption(
+        tr("Against home: the difference B − A there minus that at home; the rows are others, so it is not paired.")
+    )
 
 
 def short(name: str) -> str:
     """The name of a data set without what stands in brackets."""
-    return state.data_label(name).partition(" (")[0]
+    return re.split(r" ?[(（]", state.data_label(name), maxsplit=1)[0]

@@ -8,15 +8,22 @@ from urllib.parse import quote
 
 import plotly.graph_objects as go
 
+from pruning.language import mark, tr
 from pruning.masks import HeadId
 from ui import theme as look
 from ui.figure import figure_with_heading
 from ui.heatmap import Values
+from ui.naming import head_name
 from ui.theme import Theme
 
 ROW_PX, LEAST_ROW_PX, MAP_PX = 28, 6, 420
 MOST_NAMES = 20
-KINDS = {"a": "only A removes it", "b": "only B removes it", "both": "both remove it", "neither": "both keep it"}
+KINDS = {
+    "a": mark("only A removes it"),
+    "b": mark("only B removes it"),
+    "both": mark("both remove it"),
+    "neither": mark("both keep it"),
+}
 
 
 @dataclass(frozen=True)
@@ -55,9 +62,10 @@ def side_map(grid: Grid, removed: frozenset[HeadId], *, title: str, theme: Theme
     low, high = grid.ends
     cells = {HeadId(s, h): float(v) for s, row in enumerate(grid.values) for h, v in enumerate(row)}
     flat = dict.fromkeys(grid.head_ids(), low)
-    words = {head: "removed" if head in removed else "kept" for head in grid.head_ids()}
+    words = {head: tr("removed") if head in removed else tr("kept") for head in grid.head_ids()}
     if grid.values:
-        words = {head: f"importance {look.number(cells[head])} · {word}" for head, word in words.items()}
+        said = {head: tr("importance {value}", value=look.number(cells[head])) for head in words}
+        words = {head: f"{said[head]} · {word}" for head, word in words.items()}
     figure.add_trace(_cells(grid, cells or flat, words, scale, (low, high), grid.reverse))
     veil = dict.fromkeys(removed & set(flat), 0.0)
     cover = look.with_alpha(colours.ground, 0.62)
@@ -75,7 +83,7 @@ def difference_map(
     fills = difference_fills(theme)
     codes = {head: float(list(KINDS).index(kind)) for head, kind in found.items()}
     scale = [(place, fills[kind]) for i, kind in enumerate(KINDS) for place in (i / 4, (i + 1) / 4)]
-    figure.add_trace(_cells(grid, codes, {h: KINDS[k] for h, k in found.items()}, scale, (-0.5, 3.5), False))
+    figure.add_trace(_cells(grid, codes, {h: tr(KINDS[k]) for h, k in found.items()}, scale, (-0.5, 3.5), False))
     strokes = {"a": "\\", "b": "/", "both": "x"}
     for kind, stroke in strokes.items():
         figure.add_trace(_strokes({head for head, one in found.items() if one == kind}, stroke, colours.text))
@@ -113,7 +121,7 @@ def _figure(grid: Grid, title: str, theme: Theme) -> go.Figure:
     step = 1
     while rows > MOST_NAMES * step:
         step *= 2
-    figure.update_xaxes(title_text="head", range=[-0.5, columns - 0.5], fixedrange=True, nticks=12, tick0=0)
+    figure.update_xaxes(title_text=tr("head"), range=[-0.5, columns - 0.5], fixedrange=True, nticks=12, tick0=0)
     figure.update_yaxes(
         range=[rows - 0.5, -0.5], fixedrange=True, showgrid=False, tickmode="array",
         tickvals=list(range(0, rows, step)), ticktext=list(grid.names[::step]),
@@ -133,7 +141,7 @@ def _cells(
     """Cells with a value; others, and those beyond a short row, stay empty."""
     columns = range(max(grid.heads_per_site, default=0))
     sites = range(len(grid.heads_per_site))
-    text = [[f"{grid.names[s]}, head {h} · {words.get(HeadId(s, h), '')}" for h in columns] for s in sites]
+    text = [[f"{head_name(HeadId(s, h), grid.names)} · {words.get(HeadId(s, h), '')}" for h in columns] for s in sites]
     return go.Heatmap(
         z=[[values.get(HeadId(site, head)) for head in columns] for site in sites], zmin=ends[0], zmax=ends[1],
         colorscale=list(scale), reversescale=reverse, showscale=False, xgap=1, ygap=1, hoverongaps=False,

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from pruning.errors import Cancelled, PruningError
+from pruning.language import mark
 from pruning.masks import Mask
 from ui.jobs import Cache, Job, Worker
 from ui.recoveries import Measure, Recoveries, measure_all, result_key, submit_again
@@ -81,7 +82,7 @@ class Pairs:
 
     def refusal(self, model: LoadedModel, data: str, a: Side, b: Side) -> str:
         """Why a data set could not be measured; empty where nothing is known against it."""
-        return self._refusals.get(self.key(model, data, a, b)) or ""
+        return str(self._refusals.get(self.key(model, data, a, b)) or "")
 
     def compare(self, session: str, model: LoadedModel, data: str, a: Side, b: Side) -> Job:
         """Queue the comparison on one data set; the job's ``partial`` is the pair on growing samples."""
@@ -106,7 +107,7 @@ class Pairs:
                 except Cancelled:
                     raise
                 except PruningError as error:
-                    self._refusals.put(self.key(model, data, a, b), str(error))
+                    self._refusals.put(self.key(model, data, a, b), error.with_traceback(None))
 
         key = self.elsewhere_key(model, sets, a, b)
         return submit_again(self._evaluator, Job((session, "compare elsewhere"), key, work))
@@ -121,7 +122,7 @@ class Pairs:
         """
         from pruning.evaluation import compare
 
-        job.report(0, 1, "Reading the evaluation rows")
+        job.report(0, 1, mark("Reading the evaluation rows"))
         rows = self._rows(model, data, a, b)
         known: dict[object, Evaluation] = {}
         variants: dict[object, Variant] = {}
@@ -151,6 +152,6 @@ class Pairs:
         key = trained.smaller.fingerprint, rows.fingerprint
         found: Evaluation | None = self._trained.get(key)
         if found is None:
-            found = yield from measure_all(job, trained.smaller, rows, "Measuring the recovered model")
+            found = yield from measure_all(job, trained.smaller, rows, mark("Measuring the recovered model"))
             self._trained.put(key, found)
         return found

@@ -7,19 +7,22 @@ from typing import TYPE_CHECKING, Any
 import streamlit as st
 
 from pruning.importance import get_criterion
+from pruning.language import listing, mark, tr, trn
 from ui import charts, state
 from ui import theme as look
 from ui.compare import words
+from ui.compare.cost import draw_cost
 from ui.compare.distributions import draw_calibration, draw_confidence, draw_flips
 from ui.compare.domains import draw_domains
 from ui.compare.maps import KINDS, Grid, difference_map, side_map, swatch
 from ui.compare.pairs import Pair, Side
 from ui.compare.sides import Chosen, chosen, elsewhere, label, options, out_of_step, removal
 from ui.controls import mirror_key, on_move
-from ui.details import NAMES, difference_html, figures_table, value_html
+from ui.details import NAMES, difference_html, figures_table, mcnemar_words, value_html
 from ui.figures import metric_card, no_figure
 from ui.heatmap import value_range
-from ui.importance import known_importance, progress_text
+from ui.history.words import in_line
+from ui.importance import known_importance, step_text
 from ui.jobs import Job
 from ui.naming import names_of
 from ui.sidebar import REFRESH_SECONDS
@@ -29,7 +32,7 @@ from ui.theme import Theme, plain
 if TYPE_CHECKING:
     from pruning.models import LoadedModel
 
-SIDE_HELP = (
+SIDE_HELP = mark(
     "The unpruned model, what is removed now, what this session has kept (scenarios, plans, a recovered model), or as "
     "many heads as the other side removes, the lowest under a criterion whose map is known: Random shows whether a "
     "choice beats chance."
@@ -51,7 +54,7 @@ def compare_view(model: LoadedModel, theme: Theme) -> None:
     pair = draw_metrics(model, a, b)
     draw_cost(model, a, b)
     if pair is None or not pair.complete:
-        st.caption("Answers that changed, confidence, calibration and other data sets follow when all is measured.")
+        st.caption(tr("Answers that changed, confidence, calibration and other data sets follow when all is measured."))
         return
     draw_flips(pair)
     draw_confidence(pair, theme)
@@ -68,22 +71,29 @@ def pickers(both: Chosen, model: LoadedModel) -> None:
     with left:
         _picker("a", both, model)
     middle.button(
-        "Swap", icon=":material/swap_horiz:", on_click=_swap, width="stretch", help="Make A of B, and B of A."
+        tr("Swap"), icon=":material/swap_horiz:", on_click=_swap, width="stretch", help=tr("Make A of B, and B of A.")
     )
     with right:
         _picker("b", both, model)
     left, _, right = st.columns([10, 3, 10])
     for column, name in ((left, "a"), (right, "b")):
-        column.caption(plain(f"{name.upper()}: {removal(both.sides[name])}"))
+        column.caption(plain(tr("{side}: {removed}", side=name.upper(), removed=removal(both.sides[name]))))
     for problem in both.problems:
         st.warning(plain(problem))
     if count := elsewhere(model):
-        many = "1 scenario is of another model" if count == 1 else f"{count} scenarios are of other models"
-        st.caption(f"{many}: two models have no heads in common. Pick that model in the sidebar to compare it.")
+        st.caption(
+            trn(
+                "{n} scenario is of another model: two models have no heads in common. Pick that model in the sidebar "
+                "to compare it.",
+                "{n} scenarios are of other models: two models have no heads in common. Pick that model in the sidebar "
+                "to compare it.",
+                count,
+            )
+        )
     if any(len(pick.code) > state.LONGEST_CODE for pick in both.picks.values()):
-        st.caption("One of these masks is too long for a link.")
+        st.caption(tr("One of these masks is too long for a link."))
     elif any(side.trained for side in both.sides.values()):
-        st.caption("A recovered model does not travel with a link: elsewhere its mask opens without training.")
+        st.caption(tr("A recovered model does not travel with a link: elsewhere its mask opens without training."))
 
 
 def _picker(name: str, both: Chosen, model: LoadedModel) -> None:
@@ -98,7 +108,7 @@ def _picker(name: str, both: Chosen, model: LoadedModel) -> None:
 
     st.selectbox(
         name.upper(), list(offered), index=list(offered).index(shown), key=key, format_func=labels.__getitem__,
-        on_change=on_move(f"compare_{name}", key, choose), help=SIDE_HELP,
+        on_change=on_move(f"compare_{name}", key, choose), help=tr(SIDE_HELP),
     )  # fmt: skip
 
 
@@ -111,13 +121,15 @@ def same_on_both_sides(model: LoadedModel) -> None:
     """There is nothing to compare: why, and what to do."""
     if not state.current().mask:
         st.info(
-            "A and B are the same model, because nothing is removed yet. Remove heads on Prune, or pick something "
-            "that was kept."
+            tr(
+                "A and B are the same model, because nothing is removed yet. Remove heads on Prune, or pick something "
+                "that was kept."
+            )
         )
-        if st.button("Open Prune", type="primary"):
+        if st.button(tr("Open Prune"), type="primary"):
             st.switch_page("pages/prune.py")
         return
-    st.info("A and B are the same model. Pick another one on either side.")
+    st.info(tr("A and B are the same model. Pick another one on either side."))
 
 
 # Maps ------------------------------------------------------------------------------------------------------------
@@ -125,34 +137,42 @@ def same_on_both_sides(model: LoadedModel) -> None:
 
 def draw_maps(model: LoadedModel, a: Side, b: Side, theme: Theme) -> None:
     """A, B and what differs, in one row and on one scale; neurons and layers in words."""
-    st.header("What is removed")
+    st.header(tr("What is removed"))
     grid, anatomy = grid_of(model), model.anatomy
     heads = [frozenset(words.removed_heads(side.mask, anatomy)) for side in (a, b)]
     counts = words.shares(a.mask, b.mask, "heads", anatomy)
     columns = st.columns(3, gap="medium")
     for column, name, side, gone in zip(columns, "AB", (a, b), heads, strict=False):
-        title = f"{name}: {len(gone):,} of {anatomy.total_heads:,} heads"
+        some, total = len(gone), anatomy.total_heads
+        title = tr("{side}: {some:,} of {total:,} heads", side=name, some=some, total=total)
         figure = side_map(grid, gone, title=title, theme=theme)
-        alt = f"{title} removed. {side.label}. {words.by_site(gone, grid.names)}"
+        found = tr("{side}: {some:,} of {total:,} heads removed", side=name, some=some, total=total)
+        alt = in_line([words.said(found, side.label), words.by_site(gone, grid.names)])
         column.plotly_chart(figure, theme=None, config=charts.CONFIG, alt=alt, key=f"map_{name}")
     title = words.difference_title(counts)
     figure = difference_map(grid, *heads, title=title, theme=theme)
-    alt = f"{title}. " + ", ".join(f"{text}: {counts[kind]:,}" for kind, text in KINDS.items())
+    alt = words.said(title, listing(_how_many(counts).values()))
     with columns[2]:
         st.plotly_chart(figure, theme=None, config=charts.CONFIG, alt=alt, key="map_difference")
     _legend(counts, theme)
     for sentence in [*words.other_parts(a.mask, b.mask, anatomy), *_shade_words(grid)]:
         st.caption(sentence)
-    with st.expander("As a table"):
-        st.dataframe(words.table(heads[0], heads[1], grid.names, grid.heads_per_site), hide_index=True)
+    with st.expander(tr("As a table")):
+        table = words.table(heads[0], heads[1], grid.names, grid.heads_per_site)
+        st.dataframe(table.rename(columns=tr), hide_index=True)
+
+
+def _how_many(counts: dict[str, int]) -> dict[str, str]:
+    """Of each kind of cell, what it means and how many there are."""
+    return {kind: tr("{what}: {n:,}", what=tr(text), n=counts[kind]) for kind, text in KINDS.items()}
 
 
 def _legend(counts: dict[str, int], theme: Theme) -> None:
     """What each kind of cell means, and how many there are."""
     parts = "".join(
         f"<span style='white-space:nowrap;margin-right:1.2em'><img src='{swatch(kind, theme)}' alt='' "
-        f"style='vertical-align:-3px'> {text}: {counts[kind]:,}</span> "
-        for kind, text in KINDS.items()
+        f"style='vertical-align:-3px'> {text}</span> "
+        for kind, text in _how_many(counts).items()
     )
     st.html(f"<div class='headroom-figures' style='font-size:.875rem;line-height:1.8'>{parts}</div>")
 
@@ -172,8 +192,15 @@ def _shade_words(grid: Grid) -> list[str]:
     if not grid.values:
         return []
     low, high = (look.number(end) for end in grid.ends)
-    name = get_criterion(state.current().criterion).label
-    return [f"Shades of A and B: importance of each head, {name}, from {low} to {high} on one scale."]
+    name = tr(get_criterion(state.current().criterion).label)
+    return [
+        tr(
+            "Shades of A and B: importance of each head, {criterion}, from {low} to {high} on one scale.",
+            criterion=name,
+            low=low,
+            high=high,
+        )
+    ]
 
 
 # Metrics ---------------------------------------------------------------------------------------------------------
@@ -181,22 +208,25 @@ def _shade_words(grid: Grid) -> list[str]:
 
 def draw_metrics(model: LoadedModel, a: Side, b: Side) -> Pair | None:
     """The headline and every metric; while they are measured, on growing samples."""
-    st.header("What that does")
+    st.header(tr("What that does"))
     pair = measured(model, a, b)
     columns = st.columns(2)
     if pair is None:
         for column, name, side in zip(columns, "AB", (a, b), strict=True):
-            no_figure(column, f"{name} · {plain(side.label)}", f"{removal(side)}.".capitalize())
+            no_figure(column, f"{name} · {plain(side.label)}", look.as_sentence(removal(side)))
         return None
     metric_card(columns[0], f"A · {plain(a.label)}", pair.a)
     metric_card(columns[1], f"B · {plain(b.label)}", pair.b, pair.comparison)
-    st.markdown(f"**{words.headline(pair.comparison)}.**{'' if pair.complete else ' A first estimate.'}")
+    first = "" if pair.complete else tr("A first estimate.")
+    st.markdown(f"**{look.as_sentence(words.headline(pair.comparison))}** {first}".rstrip())
     p = pair.comparison.p_value
-    test = "" if p is None else f"McNemar's exact test of equally many losses and gains: p = {look.number(p, 2)}. "
-    st.caption(
-        f"{test}Differences are B − A, paired on the same {pair.comparison.samples:,} examples. Every interval is for "
-        "its own metric alone: of twenty metrics without a difference, about one would look clear by chance."
+    test = "" if p is None else mcnemar_words(p)
+    paired = tr(
+        "Differences are B − A, paired on the same {n:,} examples. Every interval is for its own metric alone: of "
+        "twenty metrics without a difference, about one would look clear by chance.",
+        n=pair.comparison.samples,
     )
+    st.caption(in_line([test, paired]))
     _metrics_table(pair)
     return pair
 
@@ -210,9 +240,11 @@ def _metrics_table(pair: Pair) -> None:
             found = pair.comparison.differences["loss"]
             shown = f"× {look.measured(words.perplexity_ratio(found))}"
         last = [f"<span style='white-space:nowrap'>{cell}</span>" for cell in (shown, words.verdict(name, found))]
-        rows.append([NAMES.get(name, name), value_html(name, estimate), value_html(name, pair.b.metrics[name]), *last])
-    heads = [f"A, n = {pair.a.samples:,}", f"B, n = {pair.b.samples:,}", "B − A (95% interval)", "In words"]
-    figures_table("All metrics of A and B", heads, rows)
+        rows.append(
+            [tr(NAMES.get(name, name)), value_html(name, estimate), value_html(name, pair.b.metrics[name]), *last]
+        )
+    counts = [tr("{side}, n = {n:,}", side=side, n=one.samples) for side, one in (("A", pair.a), ("B", pair.b))]
+    figures_table(tr("All metrics of A and B"), [*counts, tr("B − A (95% interval)"), tr("In words")], rows)
 
 
 def measured(model: LoadedModel, a: Side, b: Side) -> Pair | None:
@@ -220,18 +252,19 @@ def measured(model: LoadedModel, a: Side, b: Side) -> Pair | None:
     pairs, data = store().pairs, state.current().data
     known, key = pairs.known(model, data, a, b), pairs.key(model, data, a, b)
     if known is not None:
-        st.caption(f"Measured on {plain(state.data_label(data))}.")
+        st.caption(tr("Measured on {data}.", data=plain(state.data_label(data))))
         return known
     job = store().evaluator.latest((session_id(), "compare"))
     if st.session_state.get("compare_stopped") == key:
         mine = job if job is not None and job.fingerprint == key else None
         with st.container(horizontal=True, vertical_alignment="center"):
-            st.caption("Measuring was stopped.", width="content")
-            st.button("Measure again", on_click=lambda: st.session_state.pop("compare_stopped", None))
+            st.caption(tr("Measuring was stopped."), width="content")
+            st.button(tr("Measure again"), on_click=lambda: st.session_state.pop("compare_stopped", None))
         return mine.partial if mine else None
     job = pairs.compare(session_id(), model, data, a, b)
     if job.state == "failed":
-        st.error(plain(f"{job.error}. Pick another side above, or data that fits the model in the sidebar."))
+        text = tr("{error}. Pick another side above, or data that fits the model in the sidebar.", error=job.error)
+        st.error(plain(text))
         return None
     st.fragment(_follow, run_every=REFRESH_SECONDS)(job, job.partial)
     return job.partial
@@ -243,38 +276,13 @@ def _follow(job: Job, seen: Any) -> None:
     if not job.active or job.partial is not seen:
         st.rerun()
     place = store().evaluator.place(job)
-    step = " ".join(filter(None, [job.step or "Starting", progress_text(job)]))
+    step = step_text(job)
     with st.container(horizontal=True, vertical_alignment="bottom"):
-        text = f"Waiting: {place} before this" if place and not job.done else step
+        text = tr("Waiting: {n} before this", n=place) if place and not job.done else step
         st.progress(min(1.0, job.done / max(1, job.total)), text=plain(text))
-        st.button("Cancel", key="cancel_compare", on_click=_stop, args=(job,), wrap=False)
+        st.button(tr("Cancel"), key="cancel_compare", on_click=_stop, args=(job,), wrap=False)
 
 
 def _stop(job: Job) -> None:
     st.session_state["compare_stopped"] = job.fingerprint
     job.cancel()
-
-
-# Cost ------------------------------------------------------------------------------------------------------------
-
-
-def draw_cost(model: LoadedModel, a: Side, b: Side) -> None:
-    """Size and arithmetic of both once they are really cut."""
-    st.header("Cost")
-    cost = store().request_model(state.current().model).cost
-    if cost is None:
-        st.caption(f"Cost: {look.NOT_MEASURED}.")
-        return
-    found = [cost.after(side.mask) for side in (a, b)]
-    sizes = [
-        side.trained.recovered.pruned.parameters if side.trained else after.parameters
-        for side, after in zip((a, b), found, strict=True)
-    ]
-    example = f"{cost.tokens} tokens" if cost.tokens else "one image"
-    work = [after.macs for after in found]
-    rows = [
-        ["Parameters", *(look.parameters(size).removesuffix(" parameters") for size in sizes), words.ratio(*sizes)],
-        [f"MACs for {example}", *map(look.macs, work), words.ratio(*work)],
-    ]
-    figures_table("Cost of A and B", ["A", "B", "B : A"], rows)
-    st.caption("Counted as if both were really cut: a mask alone saves nothing.")

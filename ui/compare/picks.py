@@ -59,7 +59,8 @@ class Pick:
             return cls(kind)
         known = kind in (MASK, RECOVERED) or (kind.startswith(BY) and kind.removeprefix(BY) in criteria())
         if not known:
-            raise MaskError(f"{code[:40]!r} is nothing that can be compared")
+            raise MaskError("{code!r} is nothing that can be compared", code=code[:40])
         if not rest or rest[0] not in COMPENSATIONS:
-            raise MaskError(f"a replacement is {', '.join(COMPENSATIONS)}, not {(rest or [''])[0][:40]!r}")
+            allowed, found = ", ".join(COMPENSATIONS), (rest or [""])[0][:40]
+            raise MaskError("a replacement is {allowed}, not {found!r}", allowed=allowed, found=found)
         return cls(kind, Mask.from_code(rest[1] if len(rest) > 1 else ""), rest[0])

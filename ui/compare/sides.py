@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from pruning.errors import MaskError
 from pruning.importance import get_criterion
+from pruning.language import mark, tr
 from pruning.masks import Mask
 from pruning.recovery.methods import get_method
 from ui import state
@@ -20,7 +21,6 @@ from ui.recovery_values import Trained
 from ui.removed import mask_words, misfit
 from ui.scenarios import scenarios
 from ui.store import session_id, store
-from ui.toolbar import REPLACEMENTS
 
 if TYPE_CHECKING:
     from pruning.models import LoadedModel
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 NAMES = ("a", "b")
 Kept = tuple[tuple[str, str], ...]
 DEFAULTS = {"a": Pick(WHOLE), "b": Pick(NOW)}
+STANDS_IN = {"none": "", "mean": mark("mean replacement"), "reconstruct": mark("reconstructed replacement")}
 
 
 @dataclass(frozen=True)
@@ -56,13 +57,17 @@ def chosen(model: LoadedModel) -> Chosen:
             problem = str(error)
         if problem:
             instead = label(DEFAULTS[name], model, kept)
-            problems.append(f"{name.upper()} cannot be had: {problem}. “{instead}” stands in its place.")
+            text = tr("{side} cannot be had: {problem}. “{instead}” stands in its place.", side=name.upper(),
+                      problem=problem, instead=instead)  # fmt: skip
+            problems.append(text)
             continue
         if pick.kind == RECOVERED and _trained(pick, model) is None:
-            problems.append(
-                f"{name.upper()} was a recovered model. It is kept by the session that trained it and does not travel "
-                "with a link: what it removes is shown without training."
+            text = tr(
+                "{side} was a recovered model. It is kept by the session that trained it and does not travel with a "
+                "link: what it removes is shown without training.",
+                side=name.upper(),
             )
+            problems.append(text)
             pick = replace(pick, kind=MASK)
         picks[name] = pick
     sides = {name: side_of(pick, model, kept) for name, pick in picks.items()}
@@ -81,14 +86,18 @@ def side_of(pick: Pick, model: LoadedModel, kept: Kept) -> Side:
 def label(pick: Pick, model: LoadedModel, kept: Kept) -> str:
     """What the menus call it; equal masks of several names have them all."""
     if pick.kind in (WHOLE, NOW):
-        return {WHOLE: "Unpruned model", NOW: "What is removed now"}[pick.kind]
+        return tr("Unpruned model") if pick.kind == WHOLE else tr("What is removed now")
     if pick.criterion:
-        return f"Same number: {get_criterion(pick.criterion).label}"
+        return tr("Same number: {criterion}", criterion=tr(get_criterion(pick.criterion).label))
     if pick.kind == RECOVERED:
         trained = _trained(pick, model)
-        return f"Recovered: {get_method(trained.asked.method).label}" if trained else "Recovered"
+        if trained is None:
+            return tr("Recovered")
+        return tr("Recovered: {method}", method=tr(get_method(trained.asked.method).label))
     names = [name for name, code in kept if code == pick.code]
-    return " = ".join(dict.fromkeys(names)) or f"Mask from a link, {mask_words(pick.mask) or 'nothing'} removed"
+    if names:
+        return " = ".join(dict.fromkeys(names))
+    return tr("Mask from a link, {removed} removed", removed=mask_words(pick.mask) or tr("nothing"))
 
 
 def options(name: str, both: Chosen, model: LoadedModel) -> dict[str, Pick]:
@@ -133,9 +142,9 @@ def elsewhere(model: LoadedModel) -> int:
 def removal(side: Side) -> str:
     """What a side removes, in words."""
     if not side.mask:
-        return "nothing removed"
-    stands_in = "" if side.replacement == "none" else f" · {REPLACEMENTS[side.replacement].lower()} replacement"
-    return f"{mask_words(side.mask)} removed{stands_in}{' · then trained' if side.trained else ''}"
+        return tr("nothing removed")
+    parts = [tr("{removed} removed", removed=mask_words(side.mask)), tr(STANDS_IN[side.replacement])]
+    return " · ".join(filter(None, [*parts, tr("then trained") if side.trained else ""]))
 
 
 def _same_number(criterion: str, like: Side) -> Pick:
@@ -146,13 +155,14 @@ def _same_number(criterion: str, like: Side) -> Pick:
 
 def _kept(model: LoadedModel) -> Kept:
     found = [
-        (f"Scenario: {one.name}", Pick(MASK, one.mask, one.compensation if one.mask else "none").code)
+        (tr("Scenario: {name}", name=one.name), Pick(MASK, one.mask, one.compensation if one.mask else "none").code)
         for one in scenarios(state.current().model)
     ]
     for plan in plans_of(model.fingerprint):
         how = made(plan).partition(" · ")[0]
         code = Pick(MASK, plan.mask, plan.compensation if plan.mask else "none").code
-        found.append((f"Plan: {how}, {mask_words(plan.mask) or 'nothing'}", code))
+        removed = mask_words(plan.mask) or tr("nothing")
+        found.append((tr("Plan: {how}, {removed}", how=how, removed=removed), code))
     return tuple(found)
 
 

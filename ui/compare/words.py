@@ -9,12 +9,25 @@ import pandas as pd
 
 from pruning.anatomy import Anatomy
 from pruning.evaluation import Comparison
+from pruning.language import listing, mark, tr, trn
 from pruning.masks import HeadId, Mask
 from pruning.scopes import SCOPES, Scope, sizes_of, units_of
 from pruning.statistics import Estimate, difference_of
 from ui import theme as look
 from ui.details import LOWER_IS_BETTER
+from ui.history.words import in_line
 from ui.removed import shown_mask
+
+
+def said(*findings: str) -> str:
+    """Findings in one line, each as a sentence."""
+    return in_line(map(look.as_sentence, findings))
+
+
+OTHER_PARTS = {
+    "neurons": mark("Neurons: A removes {one:,} and B {two:,} of {total:,}, of which {same:,} are the same."),
+    "layers": mark("Layers: A removes {one:,} and B {two:,} of {total:,}, of which {same:,} are the same."),
+}
 
 
 def is_clear(estimate: Estimate) -> bool:
@@ -37,13 +50,13 @@ def verdict(name: str, estimate: Estimate | None) -> str:
     'B is less sure'
     """
     if estimate is None:
-        return look.NOT_MEASURED
+        return tr(look.NOT_MEASURED)
     better = is_better(name, estimate)
     if better is None:
-        return "no clear difference"
+        return tr("no clear difference")
     if name == "confidence":  # more is neither good nor bad
-        return "B is surer" if better else "B is less sure"
-    return "B is better" if better else "B is worse"
+        return tr("B is surer") if better else tr("B is less sure")
+    return tr("B is better") if better else tr("B is worse")
 
 
 def headline(comparison: Comparison) -> str:
@@ -51,8 +64,10 @@ def headline(comparison: Comparison) -> str:
     classes = comparison.p_value is not None
     name = "accuracy" if classes else "loss"
     found = comparison.differences[name]
-    text = look.points(found) if classes else look.difference(found)
-    return f"B against A: {text} in {name}, {verdict(name, found)}"
+    words = verdict(name, found)
+    if classes:
+        return tr("B against A: {change} in accuracy, {verdict}", change=look.points(found), verdict=words)
+    return tr("B against A: {change} in loss, {verdict}", change=look.difference(found), verdict=words)
 
 
 def perplexity_ratio(loss: Estimate) -> Estimate:
@@ -68,7 +83,7 @@ def ratio(a: int, b: int) -> str:
     >>> ratio(200, 150), ratio(0, 3)
     ('0.750', 'not measured')
     """
-    return look.number(b / a) if a else look.NOT_MEASURED
+    return look.number(b / a) if a else tr(look.NOT_MEASURED)
 
 
 def removed_heads(mask: Mask, anatomy: Anatomy) -> frozenset[HeadId]:
@@ -82,15 +97,16 @@ def by_site(heads: frozenset[HeadId], names: Sequence[str]) -> str:
     'Layer 0: 1, 3.'
     """
     rows = {site: [h.head for h in sorted(heads) if h.site == site] for site in sorted({h.site for h in heads})}
-    return "; ".join(f"{names[site]}: {', '.join(map(str, row))}" for site, row in rows.items()) + "." if rows else ""
+    told = [tr("{layer}: {heads}", layer=names[site], heads=listing(row)) for site, row in rows.items()]
+    return look.as_sentence(tr("; ").join(told)) if rows else ""
 
 
 def table(
     a: frozenset[HeadId], b: frozenset[HeadId], names: Sequence[str], heads_per_site: Sequence[int]
 ) -> pd.DataFrame:
     """The three maps' twin: one row a site, the heads that only A, only B, and both remove."""
-    groups = {"only A removes": a - b, "only B removes": b - a, "both remove": a & b}
-    columns: dict[str, list[object]] = {"site": list(names), "heads": list(heads_per_site)}
+    groups = {mark("only A removes"): a - b, mark("only B removes"): b - a, mark("both remove"): a & b}
+    columns: dict[str, list[object]] = {mark("site"): list(names), mark("heads"): list(heads_per_site)}
     for title, heads in groups.items():
         columns[title] = [
             ", ".join(str(head.head) for head in sorted(heads) if head.site == site) for site in range(len(names))
@@ -123,8 +139,8 @@ def difference_title(counts: dict[str, int]) -> str:
     """
     differ = counts["a"] + counts["b"]
     if not differ:
-        return "The same heads"
-    return f"{differ:,} heads differ" if differ > 1 else "1 head differs"
+        return tr("The same heads")
+    return trn("{n} head differs", "{n:,} heads differ", differ)
 
 
 def other_parts(a: Mask, b: Mask, anatomy: Anatomy) -> list[str]:
@@ -134,10 +150,8 @@ def other_parts(a: Mask, b: Mask, anatomy: Anatomy) -> list[str]:
         counts = shares(a, b, scope, anatomy)
         if counts["a"] + counts["b"] + counts["both"]:
             one, two = counts["a"] + counts["both"], counts["b"] + counts["both"]
-            sentences.append(
-                f"{scope.capitalize()}: A removes {one:,} and B {two:,} of {sum(counts.values()):,}, "
-                f"of which {counts['both']:,} are the same."
-            )
+            total, same = sum(counts.values()), counts["both"]
+            sentences.append(tr(OTHER_PARTS[scope], one=one, two=two, total=total, same=same))
     return sentences
 
 
@@ -149,10 +163,12 @@ def domain_title(home: Estimate, others: Sequence[tuple[str, Estimate]], lower_i
     apart = [(name, difference_of(home, found)) for name, found in others]
     clear = [(name, found) for name, found in apart if is_clear(found)]
     if not clear:
-        return "B against A is about the same on all of these data sets"
+        return tr("B against A is about the same on all of these data sets")
     name, found = max(clear, key=lambda pair: abs(pair[1].value))
     worse = (found.value > 0) == lower_is_better
-    return f"{name}: B fares {'worse' if worse else 'better'} against A than at home"
+    if worse:
+        return tr("{data}: B fares worse against A than at home", data=name)
+    return tr("{data}: B fares better against A than at home", data=name)
 
 
 def apart_text(home: Estimate, other: Estimate, points: bool) -> str:

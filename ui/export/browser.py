@@ -20,6 +20,7 @@ from typing import Any, Literal
 import plotly.graph_objects as go
 
 from pruning.errors import UnsupportedError, first_line
+from pruning.language import Later, later
 
 Format = Literal["svg", "png", "pdf"]
 FORMATS: tuple[Format, ...] = ("svg", "png", "pdf")
@@ -39,18 +40,17 @@ def find_browser() -> str | None:
     return next(filter(None, map(shutil.which, NAMES)), None)
 
 
-def missing() -> str:
-    """Why figures cannot be converted here; empty where they can."""
+def missing() -> Later | None:
+    """Why figures cannot be converted here; nothing where they can."""
     if find_spec("kaleido") is None:
-        return "the package kaleido is not installed (pip install kaleido==1.5.0)"
-    if find_browser() is None:
-        named = os.environ.get(VARIABLE)
-        return (
-            f"{VARIABLE} names {named}, and there is no program there"
-            if named
-            else f"there is no Chromium or Chrome on this computer (install one, or name it in {VARIABLE})"
-        )
-    return ""
+        return later("the package kaleido is not installed (pip install kaleido==1.5.0)")
+    if find_browser() is not None:
+        return None
+    if named := os.environ.get(VARIABLE):
+        return later("{variable} names {program}, and there is no program there", variable=VARIABLE, program=named)
+    return later(
+        "there is no Chromium or Chrome on this computer (install one, or name it in {variable})", variable=VARIABLE
+    )
 
 
 def convert(
@@ -65,11 +65,11 @@ def convert(
         UnsupportedError: There is no browser, or it does not draw them.
     """
     if why := missing():
-        raise UnsupportedError(f"figures cannot be made into {kind.upper()}: {why}")
+        raise UnsupportedError("figures cannot be made into {kind}: {why}", kind=kind.upper(), why=why)
     try:
         return asyncio.run(_convert(figures, kind, progress))
     except (TimeoutError, OSError, RuntimeError) as error:
-        raise UnsupportedError(f"the browser has not drawn the figure: {first_line(error)}") from error
+        raise UnsupportedError("the browser has not drawn the figure: {error}", error=first_line(error)) from error
 
 
 async def _convert(figures: Sequence[go.Figure], kind: Format, progress: Callable[[int, int], None]) -> list[bytes]:

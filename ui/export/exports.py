@@ -23,10 +23,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pruning.errors import UnsupportedError
+from pruning.language import Later, later, mark
 from pruning.models import number_setting
 from ui.export.browser import Format, convert
 from ui.export.script import FOLDER, prune_command
 from ui.export.subject import Subject
+from ui.export.told import checked, inputs
 from ui.history.entries import entry, estimates
 from ui.history.recorder import Note, nothing
 from ui.jobs import Job, Worker
@@ -51,12 +53,12 @@ class Package:
     """A file in a folder of its own, which goes when nobody holds the package any more.
 
     Attributes:
-        about: What there is to say of it, in sentences.
+        about: What there is to say of it: messages for whoever reads them.
         figures: Whether its model card holds measured figures.
     """
 
     path: Path
-    about: tuple[str, ...] = ()
+    about: tuple[str | Later, ...] = ()
     figures: bool = False
 
     def __post_init__(self) -> None:
@@ -110,11 +112,11 @@ class Exports:
 
         def make(job: Job, home: Path) -> Package:
             written = self._write(job, subject, home, 3)
-            job.report(2, 3, "Packing")
+            job.report(2, 3, mark("Packing"))
             zipped = pack(job, written.folder)
             job.report(3, 3)
             self._note(job, subject, written, "checkpoint")
-            return Package(zipped, _said(subject, written), subject.measured is not None)
+            return Package(zipped, checked(subject, written), subject.measured is not None)
 
         return self._submit(session, "checkpoint", wanted("checkpoint", subject), make)
 
@@ -123,14 +125,19 @@ class Exports:
 
         def make(job: Job, home: Path) -> Package:
             written = self._write(job, subject, home, 3)
-            job.report(2, 3, "Translating to ONNX, and checking it with onnxruntime")
+            job.report(2, 3, mark("Translating to ONNX, and checking it with onnxruntime"))
             found = _translate(job, written, home)
             files = [path for path in sorted(home.iterdir()) if path != written.folder]
             shutil.rmtree(written.folder)
             job.report(3, 3)
             self._note(job, subject, written, "onnx")
-            said = f"{_inputs(found['inputs'])} Run by onnxruntime and compared with torch: largest difference "
-            said += f"{found['difference']:.1e} ({found['checked_shape']})."
+            said = later(
+                "Inputs: {inputs}. Run by onnxruntime and compared with torch: largest difference {difference:.1e} "
+                "({shape})",
+                inputs=inputs(found["inputs"]),
+                difference=found["difference"],
+                shape=found["checked_shape"],
+            )
             return Package(files[0] if len(files) == 1 else _together(home, files), (said,))
 
         return self._submit(session, "onnx", wanted("onnx", subject), make)
@@ -143,12 +150,12 @@ class Exports:
 
         what = subject.decision
         made = self._replacements.make(job, subject.model, what.data, what.mask, what.compensation)
-        job.report(0, steps, "Cutting, and comparing with the mask")
+        job.report(0, steps, mark("Cutting, and comparing with the mask"))
         pruned = prune(subject.model, what.mask, compensation=made)
-        job.report(1, steps, "Writing the checkpoint, and reloading it")
+        job.report(1, steps, mark("Writing the checkpoint, and reloading it"))
         found, plan = subject.measured, subject.plan.to_json() if subject.plan else None
         before, after = (found.before, found.after) if found else (None, None)
-        story = Story(plan, prune_command(what, measure=True), subject.data_label, before, after)
+        story = Story(plan, prune_command(what, measure=True), subject.english[1] or subject.data_label, before, after)
         return export_checkpoint(subject.model, pruned, home / FOLDER, story=story)
 
     def _note(self, job: Job, subject: Subject, written: Exported, kind: str) -> None:
@@ -174,8 +181,9 @@ class Exports:
         """
 
         def make(job: Job, home: Path) -> Package:
-            job.report(0, len(named), "Starting the browser")
-            found = convert([figure for _, figure in named], kind, lambda n, of: job.report(n, of, "Drawing figure"))
+            job.report(0, len(named), mark("Starting the browser"))
+            step = mark("Drawing figure")
+            found = convert([figure for _, figure in named], kind, lambda n, of: job.report(n, of, step))
             files = [home / f"{name}.{kind}" for name, _ in named]
             for file, content in zip(files, found, strict=True):
                 file.write_bytes(content)
@@ -225,27 +233,6 @@ def _together(home: Path, files: Sequence[Path], name: str = "onnx") -> Path:
     return target
 
 
-def _said(subject: Subject, written: Exported) -> tuple[str, ...]:
-    """What the checks have found, and the sizes before and after."""
-    from ui import theme as look
-
-    before, after = (look.parameters(n) for n in (subject.model.anatomy.parameters, written.pruned.parameters))
-    megabytes = [f"{size / 1e6:,.1f} MB" for size in (written.size_bytes, subject.model.size_bytes)]
-    trust = "needs no code of its own" if written.ordinary else "needs trust_remote_code=True for its new shapes"
-    return (
-        f"{after} instead of {before.removesuffix(' parameters')}; weights {' instead of '.join(megabytes)}.",
-        f"Cut and compared with the mask: largest difference {written.pruned.difference:.1e}.",
-        f"Reloaded with plain transformers: difference {written.reload_difference:g}. It {trust}.",
-        *(f"{note[:1].upper()}{note[1:]}." for note in written.pruned.notes),
-    )
-
-
-def _inputs(shapes: dict[str, list[Any]]) -> str:
-    """``Inputs: input_ids (batch, length), …``."""
-    named = [f"{name} ({', '.join(map(str, shape))})" for name, shape in shapes.items()]
-    return f"Inputs: {', '.join(named)}."
-
-
 def _translate(job: Job, written: Exported, home: Path) -> dict[str, Any]:
     """Run `ui.export.onnx_process` and follow it.
 
@@ -278,7 +265,9 @@ def _translate(job: Job, written: Exported, home: Path) -> dict[str, Any]:
         errors.seek(0)
         lines, problems = out.read().split("\n"), errors.read().strip().split("\n")
     last = next((line for line in reversed(lines) if line.startswith("{")), "")
-    found = json.loads(last) if last else {"error": f"the exporter has stopped: {problems[-1][:300]}"}
-    if "error" in found:
-        raise UnsupportedError(found["error"])
+    if not last:
+        raise UnsupportedError("the exporter has stopped: {error}", error=problems[-1][:300])
+    found = json.loads(last)
+    if message := found.pop("error", ""):
+        raise UnsupportedError(message, **found["values"])
     return found

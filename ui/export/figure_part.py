@@ -7,17 +7,19 @@ from typing import Any
 
 import streamlit as st
 
+from pruning.language import language, mark, tr
 from ui import charts
 from ui.controls import mirror_key, on_move
 from ui.export.browser import FORMATS, SCALE, missing
 from ui.export.pictures import Picture, sized
 from ui.export.subject import Subject
-from ui.export.webpage import Drawn, document, place
+from ui.export.webpage import Drawn, document, for_reader, place
 from ui.store import session_id, store
 from ui.theme import Theme, plain
 from ui.waiting import wait_for
 
-WIDTHS = {560: "Column, 560 px", 760: "Page, 760 px", 1200: "Slide, 1,200 px"}
+WIDTHS = {560: mark("Column, 560 px"), 760: mark("Page, 760 px"), 1200: mark("Slide, 1,200 px")}
+THEMES = {"light": mark("Light"), "dark": mark("Dark")}
 RATIOS = {1200: 9 / 16}  # height over width; the others are as high as they need to be
 MEDIA = {"svg": "image/svg+xml", "png": "image/png", "pdf": "application/pdf"}
 FIRST = ("importance-", "mask", "differences")  # what is chosen before anybody has
@@ -25,35 +27,35 @@ FIRST = ("importance-", "mask", "differences")  # what is chosen before anybody 
 
 def figures(subject: Subject, known: list[Picture], theme: Theme) -> list[Picture]:
     """Draw the group, and return what is chosen."""
-    st.header("The figures")
+    st.header(tr("The figures"))
     if not known:
-        st.info("There is nothing to draw yet. Explore scores importance, and Prune removes heads.")
+        st.info(tr("There is nothing to draw yet. Explore scores importance, and Prune removes heads."))
         return []
-    st.markdown("Choose what to take along. They look as on the page, in either theme.")
+    st.markdown(tr("Choose what to take along. They look as on the page, in either theme."))
     chosen = _choice(known)
     with st.container(horizontal=True, vertical_alignment="bottom"):
         look = st.segmented_control(
-            "Theme", ["light", "dark"], default=theme, key="export_theme", required=True, format_func=str.capitalize,
-            persist_state="session", help="Dark figures have a dark ground of their own.",
+            tr("Theme"), list(THEMES), default=theme, key="export_theme", required=True, persist_state="session",
+            format_func=lambda name: tr(THEMES[name]), help=tr("Dark figures have a dark ground of their own."),
         )  # fmt: skip
         width = st.selectbox(
-            "Width", list(WIDTHS), index=1, key="export_width", format_func=WIDTHS.__getitem__, persist_state="session",
-            help=f"In CSS pixels. A PNG has {SCALE} pixels for each.", width=180,
+            tr("Width"), list(WIDTHS), index=1, key="export_width", persist_state="session", width=180,
+            format_func=lambda px: tr(WIDTHS[px]), help=tr("In CSS pixels. A PNG has {n} pixels for each.", n=SCALE),
         )  # fmt: skip
         kind = st.segmented_control(
-            "Format", ["html", *FORMATS], default="html", key="export_figure_format", required=True,
+            tr("Format"), ["html", *FORMATS], default="html", key="export_figure_format", required=True,
             format_func=str.upper, persist_state="session",
-            help="HTML answers to the mouse. SVG and PDF are drawn with lines, PNG with pixels.",
+            help=tr("HTML answers to the mouse. SVG and PDF are drawn with lines, PNG with pixels."),
         )  # fmt: skip
     if not chosen:
-        st.caption("Choose at least one figure.")
+        st.caption(tr("Choose at least one figure."))
         return []
     drawn: Theme = "dark" if look == "dark" else "light"
     if (kind or "html") == "html":
         _html(subject, chosen, drawn, width)
     else:
         _converted(subject, chosen, drawn, width, str(kind))
-    with st.expander("Preview"):
+    with st.expander(tr("Preview")):
         for one in chosen:
             figure = sized(one.draw(drawn), drawn, width, RATIOS.get(width))
             st.plotly_chart(
@@ -73,8 +75,8 @@ def _choice(known: list[Picture]) -> list[Picture]:
         return tuple(value), tuple(names)
 
     found = st.multiselect(
-        "Figures", list(names), shown, key=key, format_func=lambda name: names[name].label, wrap=True,
-        on_change=on_move("export_pictures_box", key, choose), help="The report shows the same ones.",
+        tr("Figures"), list(names), shown, key=key, format_func=lambda name: names[name].label, wrap=True,
+        on_change=on_move("export_pictures_box", key, choose), help=tr("The report shows the same ones."),
     )  # fmt: skip
     return [names[name] for name in found]
 
@@ -94,19 +96,20 @@ def _html(subject: Subject, chosen: list[Picture], theme: Theme, width: int) -> 
         return document(subject.label, "\n".join(place(i, one) for i, one in enumerate(drawn)), drawn, theme)
 
     st.download_button(
-        "Download the figures", make, "figures.html", "text/html", on_click="ignore", key="export_figures_html",
-        icon=":material/download:",
+        tr("Download the figures"), for_reader(make), "figures.html", "text/html", on_click="ignore",
+        key="export_figures_html", icon=":material/download:",
     )  # fmt: skip
 
 
 def _converted(subject: Subject, chosen: list[Picture], theme: Theme, width: int, kind: str) -> None:
     """Drawn by this computer's browser as a job."""
     if why := missing():
-        st.button(f"Draw as {kind.upper()}", disabled=True)
-        st.caption(plain(f"{kind.upper()} needs a browser to draw it, and {why}. HTML works without."))
+        st.button(tr("Draw as {kind}", kind=kind.upper()), disabled=True)
+        text = tr("{kind} needs a browser to draw it, and {why}. HTML works without.", kind=kind.upper(), why=why)
+        st.caption(plain(text))
         return
     exports, what = store().exports, subject.decision
-    shape = tuple(one.name for one in chosen), theme, width, kind
+    shape = tuple(one.name for one in chosen), theme, width, kind, language()
     numbers = tuple((one.criterion, one.scope, one.made, one.samples) for one in subject.maps)
     measured = subject.measured.after.data if subject.measured else ""
     key = ("figures", subject.model.fingerprint, what.mask, what.compensation, what.data, measured, numbers, *shape)
@@ -117,12 +120,11 @@ def _converted(subject: Subject, chosen: list[Picture], theme: Theme, width: int
             named = [(one.name, sized(one.draw(theme), theme, width, RATIOS.get(width))) for one in chosen]
             exports.figures(session_id(), key, named, kind)  # type: ignore[arg-type]
 
-        wait_for(
-            exports.job(session_id(), "figures"), key, f"Draw as {kind.upper()}", ask, exports.worker, primary=False
-        )
+        label = tr("Draw as {kind}", kind=kind.upper())
+        wait_for(exports.job(session_id(), "figures"), key, label, ask, exports.worker, primary=False)
         return
     mime = MEDIA[kind] if found.path.suffix == f".{kind}" else "application/zip"
     st.download_button(
-        f"Download {found.path.name}", lambda: found.path.open("rb"), found.path.name, mime, on_click="ignore",
-        key="export_figures_file", icon=":material/download:",
+        tr("Download {file}", file=found.path.name), lambda: found.path.open("rb"), found.path.name, mime,
+        on_click="ignore", key="export_figures_file", icon=":material/download:",
     )  # fmt: skip

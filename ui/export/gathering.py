@@ -10,10 +10,12 @@ import streamlit as st
 
 from pruning.data import BUILT_IN_DATA
 from pruning.importance import ImportanceMap, criteria, get_criterion
+from pruning.language import DEFAULT, speaking, tr
 from pruning.plan import Plan
 from pruning.scopes import SCOPES
 from ui import state
 from ui.export.subject import Decision, Measured, Subject
+from ui.history.words import small
 from ui.importance import known_maps
 from ui.jobs import Job
 from ui.kept_plans import plan_for
@@ -23,6 +25,7 @@ from ui.store import LIVE_ROWS, evaluation_key, session_id, store
 from ui.sweep_view import table_of
 from ui.sweeping import swept_now
 from ui.sweeps import SweepSettings
+from ui.theme import as_sentence
 
 if TYPE_CHECKING:
     from pruning.models import LoadedModel
@@ -48,18 +51,24 @@ def subject_now(model: LoadedModel) -> Subject:
         ),
         label=state.model_label(session.model),
         data_label=state.data_label(session.data),
+        english=_english(session),
         cost=store().request_model(session.model).cost,
         measured=measured,
         plan=plan,
         criterion=session.criterion,
         maps=maps,
         label_free=free,
-        replaced=made_of.words if made_of else "",
+        replaced=tr(made_of.words) if made_of else "",
         sweep=_sweep(),
         latency=store().sweeps.latency(model),
         link=_link(session),
     )
     return found.because(reasons(found, plan))
+
+
+def _english(session: state.Session) -> tuple[str, str]:
+    with speaking(DEFAULT):
+        return state.model_label(session.model), state.data_label(session.data)
 
 
 def measured_now(model: LoadedModel) -> Measured | None:
@@ -102,23 +111,34 @@ def _link(session: state.Session) -> str:
 def reasons(subject: Subject, plan: Plan | None) -> tuple[str, ...]:
     """How the parts were chosen, in sentences, as far as that is known."""
     if not subject.mask:
-        return ("Nothing is removed.",)
+        return (tr("Nothing is removed."),)
     if plan is not None:
-        notes = (f"{note[:1].upper()}{note[1:]}." for note in plan.notes)
-        return goal(plan), f"{made(plan)}.", *_about(plan.criterion), *notes
+        notes = (as_sentence(tr(note)) for note in plan.notes)
+        return goal(plan), as_sentence(made(plan)), *_about(plan.criterion), *notes
     ranked = subject.ranked
     if ranked is None:
-        return ("The parts were chosen by hand, or came with a link or a file that does not say how.",)
+        return (tr("The parts were chosen by hand, or came with a link or a file that does not say how."),)
     return _lowest(subject, ranked), *_about(ranked.criterion)
 
 
 def _lowest(subject: Subject, ranked: ImportanceMap) -> str:
-    label = get_criterion(ranked.criterion).label.lower()
-    rows = f", scored on {ranked.samples:,} calibration rows" if ranked.samples else ""
-    return f"What is removed ({subject.removed}) is what {label} ranks lowest{rows}."
+    label = small(tr(get_criterion(ranked.criterion).label))
+    if not ranked.samples:
+        return tr(
+            "What is removed ({removed}) is what {criterion} ranks lowest.", removed=subject.removed, criterion=label
+        )
+    return tr(
+        "What is removed ({removed}) is what {criterion} ranks lowest, scored on {n:,} calibration rows.",
+        removed=subject.removed,
+        criterion=label,
+        n=ranked.samples,
+    )
 
 
 def _about(criterion: str) -> tuple[str, ...]:
     """What a criterion means, and where it comes from; a strategy that ranks by itself has none."""
     found = criteria().get(criterion)
-    return (f"{found.label}: {found.about}", f"Source: {found.reference}.") if found else ()
+    if found is None:
+        return ()
+    about = tr("{what}: {about}", what=tr(found.label), about=tr(found.about))
+    return about, tr("Source: {reference}.", reference=found.reference)

@@ -1,7 +1,8 @@
 """A checkpoint to ONNX, in a process of its own: ``python -m ui.export.onnx_process FOLDER CLASS TRUST FILE``.
 
 The exporter of torch patches modules for the whole process while it traces, and would break what the dashboard's other
-threads compute. A process can be ended at once, too. The last line of the output is JSON.
+threads compute. A process can be ended at once, too. The last line of the output is JSON; an error in it is not yet
+translated.
 """
 
 from __future__ import annotations
@@ -29,5 +30,5 @@ if __name__ == "__main__":
     try:
         answer = main(*sys.argv[1:5])
     except PruningError as error:
-        answer = {"error": str(error)}
-    print(json.dumps(answer))
+        answer = {"error": str(error.args[0] if error.args else ""), "values": error.values}
+    print(json.dumps(answer, default=str))

@@ -12,13 +12,15 @@ import plotly.graph_objects as go
 
 from pruning.anatomy import Anatomy
 from pruning.importance import ImportanceMap, get_criterion
+from pruning.language import mark, tr
 from pruning.masks import HeadId, Mask
 from pruning.scopes import parts_of, units_of
 from ui import certainty, charts, multiples
 from ui import theme as look
 from ui.export.subject import Measured, Subject
+from ui.history.words import in_line, small
 from ui.naming import finding, names_of
-from ui.removed import neurons_removed, shown_mask
+from ui.removed import OF_ALL, count_words, neurons_removed, shown_mask
 from ui.theme import Theme
 from ui.tradeoff import tradeoff
 from ui.tradeoff_text import KEY, LINES_AT_FIRST, SAVED, keys_of
@@ -26,7 +28,23 @@ from ui.tradeoff_text import finding as tradeoff_finding
 from ui.tradeoff_text import subtitle as tradeoff_subtitle
 
 PALE = 5.0  # times a kept head's value: so it is pale, and crosses stand out
-POINTS = {"accuracy": "Accuracy", "f1": "F1", "precision": "Precision", "recall": "Recall"}
+POINTS = {"accuracy": mark("Accuracy"), "f1": mark("F1"), "precision": mark("Precision"), "recall": mark("Recall")}
+UNITS = {"heads": mark("heads"), "neurons": mark("neurons"), "layers": mark("layers")}
+BY = {
+    "heads": mark("Heads by {criterion}"),
+    "neurons": mark("Neurons by {criterion}"),
+    "layers": mark("Layers by {criterion}"),
+}
+LABELS = {
+    "heads": mark("Importance: {criterion}"),
+    "neurons": mark("Importance of neurons: {criterion}"),
+    "layers": mark("Importance of layers: {criterion}"),
+}
+OF = {
+    "heads": mark("{criterion} of heads"),
+    "neurons": mark("{criterion} of neurons"),
+    "layers": mark("{criterion} of layers"),
+}
 
 
 @dataclass(frozen=True)
@@ -77,19 +95,22 @@ def part_names(scope: str, anatomy: Anatomy) -> list[str]:
     """A short name of each site, block or layer."""
     if scope == "heads":
         return names_of(anatomy, len(anatomy.sites))
-    noun = "Block" if scope == "neurons" else "Layer"
-    return [f"{noun} {part}" for part in range(len(parts_of(anatomy, scope)))]  # type: ignore[arg-type]
+    parts = range(len(parts_of(anatomy, scope)))  # type: ignore[arg-type]
+    return [tr("Block {n}", n=part) if scope == "neurons" else tr("Layer {n}", n=part) for part in parts]
 
 
 def _importance(found: ImportanceMap, subject: Subject) -> Picture:
     criterion, anatomy = get_criterion(found.criterion), subject.model.anatomy
     names = part_names(found.scope, anatomy)
     title = finding(found, names) if found.scope == "heads" else _ends(found, names)
-    subtitle = " · ".join(filter(None, [f"{criterion.label} of {found.scope}", _rows(found, subject)]))
-    alt = f"{title}. Importance of {len(found.keep_values):,} {found.scope} by {criterion.label.lower()}."
+    label = tr(criterion.label)
+    subtitle = " · ".join(filter(None, [tr(OF[found.scope], criterion=label), _rows(found)]))
+    units = count_words(len(found.keep_values), found.scope)
+    about = tr("Importance of {units} by {criterion}", units=units, criterion=small(label))
+    alt = in_line([look.as_sentence(title), look.as_sentence(about)])
 
     def draw(theme: Theme) -> go.Figure:
-        about: dict[str, Any] = {"title": title, "subtitle": subtitle, "unit": criterion.unit, "theme": theme}
+        about: dict[str, Any] = {"title": title, "subtitle": subtitle, "unit": tr(criterion.unit), "theme": theme}
         if found.scope == "neurons":
             return multiples.neuron_strips(found.values, names=names, **about)
         if found.scope == "layers":
@@ -100,34 +121,37 @@ def _importance(found: ImportanceMap, subject: Subject) -> Picture:
             reverse=criterion.direction == "low", **about,
         )  # fmt: skip
 
-    scope = "" if found.scope == "heads" else f" of {found.scope}"
-    return Picture(f"importance-{found.criterion}-{found.scope}", f"Importance{scope}: {criterion.label}", draw, alt)
+    name = f"importance-{found.criterion}-{found.scope}"
+    return Picture(name, tr(LABELS[found.scope], criterion=label), draw, alt)
 
 
-def _rows(found: ImportanceMap, subject: Subject) -> str:
-    return f"n = {found.samples:,} calibration rows" if found.samples else ""
+def _rows(found: ImportanceMap) -> str:
+    return tr("n = {n:,} calibration rows", n=found.samples) if found.samples else ""
 
 
 def _ends(found: ImportanceMap, names: list[str]) -> str:
     ranked = found.ranked()
     best, worst = (certainty.unit_name(found, ranked[place], names) for place in (-1, 0))
-    return f"Most important: {best}; least: {worst}"
+    return tr("Most important: {most}; least: {least}", most=best, least=worst)
 
 
 def _histogram(found: ImportanceMap, subject: Subject) -> Picture:
     removed = units_of(subject.mask, found.scope)
     crossed = Mask(frozenset(HeadId(*unit) for unit in removed))  # the chart's cells, of any scope
-    total, label = len(found.keep_values), get_criterion(found.criterion).label
-    title = f"{len(removed):,} of {total:,} {found.scope} are removed" if removed else f"All {total:,} {found.scope}"
+    total, label = len(found.keep_values), tr(get_criterion(found.criterion).label)
+    title = tr("All {units}", units=count_words(total, found.scope))
+    if removed:
+        title = tr("{units} are removed", units=tr(OF_ALL[found.scope], n=len(removed), total=total))
 
     def draw(theme: Theme) -> go.Figure:
         figure = charts.histogram(
-            found.values, mask=crossed, title=title, subtitle=f"{found.scope.capitalize()} by {label.lower()}",
-            unit=get_criterion(found.criterion).unit, theme=theme,
+            found.values, mask=crossed, title=title, subtitle=tr(BY[found.scope], criterion=small(label)),
+            unit=tr(get_criterion(found.criterion).unit), theme=theme,
         )  # fmt: skip
-        return figure.update_yaxes(title_text=found.scope)
+        return figure.update_yaxes(title_text=tr(UNITS[found.scope]))
 
-    return Picture("histogram", f"Histogram: {label}", draw, f"{title}, by {label.lower()}.")
+    alt = tr("{title}, by {criterion}.", title=title, criterion=small(label))
+    return Picture("histogram", tr("Histogram: {criterion}", criterion=label), draw, alt)
 
 
 # The mask --------------------------------------------------------------------------------------------------------
@@ -137,16 +161,19 @@ def _mask(subject: Subject) -> list[Picture]:
     """Removed heads as crosses; where neurons go, a bar for each block, too."""
     found, anatomy = [], subject.model.anatomy
     if shown_mask(subject.mask, anatomy).heads:
-        title = f"Removed: {subject.removed}"
-        found.append(Picture("mask", "The mask", partial(_crossed, subject, title), f"{title}. A cross is a head."))
+        title = tr("Removed: {parts}", parts=subject.removed)
+        alt = tr("{title}. A cross is a head.", title=title)
+        found.append(Picture("mask", tr("The mask"), partial(_crossed, subject, title), alt))
     if subject.mask.neurons:
         shares = [100 * gone / total for gone, total in neurons_removed(subject.mask, anatomy)]
-        title = f"Up to {max(shares):.0f}% of the neurons of a block are removed"
+        title = tr("Up to {share:.0f}% of the neurons of a block are removed", share=max(shares))
         bars = partial(
             multiples.layer_bars, shares, names=part_names("neurons", anatomy), removed=[share > 0 for share in shares],
-            title=title, subtitle="neurons removed from each feed-forward block", unit="% removed",
+            title=title, subtitle=tr("neurons removed from each feed-forward block"), unit=tr("% removed"),
         )  # fmt: skip
-        found.append(Picture("mask-neurons", "The mask: neurons", lambda theme: bars(theme=theme), f"{title}."))
+        found.append(
+            Picture("mask-neurons", tr("The mask: neurons"), lambda theme: bars(theme=theme), look.as_sentence(title))
+        )
     return found
 
 
@@ -154,8 +181,8 @@ def _crossed(subject: Subject, title: str, theme: Theme) -> go.Figure:
     anatomy = subject.model.anatomy
     figure = charts.heatmap(
         [[1.0] * heads for heads in anatomy.heads_per_site], mask=shown_mask(subject.mask, anatomy),
-        site_names=part_names("heads", anatomy), title=title, subtitle="a cross marks a removed head", ends=(0.0, PALE),
-        theme=theme,
+        site_names=part_names("heads", anatomy), title=title, subtitle=tr("a cross marks a removed head"),
+        ends=(0.0, PALE), theme=theme,
     )  # fmt: skip
     figure.update_traces(showscale=False, selector={"type": "heatmap"})
     figure.layout.annotations = ()  # what names the scale
@@ -168,14 +195,16 @@ def _crossed(subject: Subject, title: str, theme: Theme) -> go.Figure:
 
 def _differences(measured: Measured, subject: Subject) -> Picture:
     change = measured.change
-    rows = [(label, change.differences[name]) for name, label in POINTS.items() if name in change.differences]
-    title = f"Accuracy changes by {look.points(change.differences['accuracy'])}"
-    subtitle = f"pruned minus unpruned, paired, 95% intervals · {subject.data_label} · n = {change.samples:,}"
+    rows = [(tr(label), change.differences[name]) for name, label in POINTS.items() if name in change.differences]
+    title = tr("Accuracy changes by {change}", change=look.points(change.differences["accuracy"]))
+    parts = [tr("pruned minus unpruned, paired, 95% intervals"), subject.data_label, f"n = {change.samples:,}"]
+    subtitle = " · ".join(parts)
 
     def draw(theme: Theme) -> go.Figure:
         return charts.metrics_intervals(rows, title=title, subtitle=html.escape(subtitle), theme=theme)
 
-    return Picture("differences", "Differences of metrics", draw, f"{title}, {change.samples:,} examples.")
+    alt = tr("{title}, {n:,} examples.", title=title, n=change.samples)
+    return Picture("differences", tr("Differences of metrics"), draw, alt)
 
 
 def _tradeoff(subject: Subject) -> Picture:
@@ -192,4 +221,4 @@ def _tradeoff(subject: Subject) -> Picture:
     def draw(theme: Theme) -> go.Figure:
         return tradeoff(table, saved=saved, kept=kept, title=title, subtitle=subtitle, theme=theme)
 
-    return Picture("tradeoff", "Trade-off", draw, f"{title}.")
+    return Picture("tradeoff", tr("Trade-off"), draw, look.as_sentence(title))

@@ -10,27 +10,44 @@ import re
 from collections.abc import Iterable
 
 from pruning.evaluation import Flip
+from pruning.language import mark, tr
 from pruning.statistics import Estimate
 from ui import theme as look
 from ui.details import LOWER_IS_BETTER, NAMES, PERCENT
+from ui.export.limits import limits
 from ui.export.pictures import Picture
 from ui.export.script import evaluate_command, needs_file, prune_command, python_script
 from ui.export.subject import Measured, Subject, versions
 from ui.export.webpage import Drawn, document, place
+from ui.history.words import in_line
 
 FLIPS = {"worse": 6, "better": 4, "other": 2}  # that are shown of each kind
-KINDS = {"worse": "became wrong", "better": "became right", "other": "still wrong"}
+KINDS = {"worse": mark("became wrong"), "better": mark("became right"), "other": mark("still wrong")}
 IMAGE = re.compile(r"data:image/(png|jpeg);base64,[A-Za-z0-9+/=]+")
 REPLACED = {
-    "none": "Nothing: what is removed counts as zero.",
-    "mean": "Its mean output over the calibration rows, folded into the biases.",
-    "reconstruct": "The projections that lose an input were fitted again on the calibration rows, by least squares.",
+    "none": mark("Nothing: what is removed counts as zero."),
+    "mean": mark("Its mean output over the calibration rows, folded into the biases."),
+    "reconstruct": mark(
+        "The projections that lose an input were fitted again on the calibration rows, by least squares."
+    ),
 }
+WHOLE = {
+    "accuracy": mark("The unpruned model has an accuracy of {before} on {data}."),
+    "perplexity": mark("The unpruned model has a perplexity of {before} on {data}."),
+}
+BOTH = {
+    "accuracy": mark("On {data} the unpruned model has an accuracy of {before}, the pruned one of {after}."),
+    "perplexity": mark("On {data} the unpruned model has a perplexity of {before}, the pruned one of {after}."),
+}
+CHANGES = {"accuracy": mark("The accuracy changes by {change}."), "loss": mark("The loss changes by {change}.")}
+BELOW_AND_BETTER = mark("The whole interval is below zero: it gets better.")
+BELOW_AND_WORSE = mark("The whole interval is below zero: it gets worse.")
+MCNEMAR = mark("McNemar's exact test of equally many of both: p = {p}.")
 escape = html.escape
 
 
 def report(subject: Subject, chosen: Iterable[Picture] = ()) -> str:
-    """The file.
+    """The file, in the language of now; commands and programs in it are English.
 
     Args:
         chosen: The figures that it shows.
@@ -41,14 +58,14 @@ def report(subject: Subject, chosen: Iterable[Picture] = ()) -> str:
             figure.update_layout(autosize=True)
     parts = [
         _opening(subject),
-        _section("What was done", _facts(subject)),
-        _section("Why these parts", _paragraphs(subject.why)),
-        _section("What it does to the task", _results(subject)),
-        _section("What it saves", _savings(subject)),
-        _section("Figures", "".join(place(number, one) for number, one in enumerate(drawn))),
-        _section("Examples that are answered differently", _flips(subject.measured)),
-        _section("How to make it again", _again(subject)),
-        _section("What this does not say", _list(limits(subject))),
+        _section(tr("What was done"), _facts(subject)),
+        _section(tr("Why these parts"), _paragraphs(subject.why)),
+        _section(tr("What it does to the task"), _results(subject)),
+        _section(tr("What it saves"), _savings(subject)),
+        _section(tr("Figures"), "".join(place(number, one) for number, one in enumerate(drawn))),
+        _section(tr("Examples that are answered differently"), _flips(subject.measured)),
+        _section(tr("How to make it again"), _again(subject)),
+        _section(tr("What this does not say"), _list(limits(subject))),
     ]
     return document(_title(subject), "\n".join(filter(None, parts)), drawn)
 
@@ -66,7 +83,9 @@ def _list(sentences: Iterable[str]) -> str:
 
 
 def _title(subject: Subject) -> str:
-    return f"{subject.label}: {subject.removed} removed" if subject.mask else f"{subject.label}: nothing removed"
+    if not subject.mask:
+        return tr("{model}: nothing removed", model=subject.label)
+    return tr("{model}: {removed} removed", model=subject.label, removed=subject.removed)
 
 
 # The finding -----------------------------------------------------------------------------------------------------
@@ -80,23 +99,15 @@ def _finding(subject: Subject) -> str:
     """The main figure of both models in two or three sentences."""
     found = subject.measured
     if found is None:
-        return "It has not been measured yet what that does to the task."
+        return tr("It has not been measured yet what that does to the task.")
     name = "perplexity" if "perplexity" in found.before.metrics else "accuracy"
-    noun = NAMES[name].lower()
     before = f"{_value(name, found.before.metrics[name])} (n = {_count(found.before.samples)})"
     if not subject.mask:
-        return f"The unpruned model has a {noun} of {before} on {escape(subject.data_label)}."
-    change = "loss" if name == "perplexity" else name
+        return tr(WHOLE[name], data=escape(subject.data_label), before=before)
+    after, change = _value(name, found.after.metrics[name]), "loss" if name == "perplexity" else name
     by = found.change.differences[change]
-    paired = f"The {NAMES[change].lower()} changes by {_difference(change, by)}. {escape(verdict(change, by))}"
-    return (
-        f"On {escape(subject.data_label)} the unpruned model has {_article(noun)} {noun} of {before}, the pruned one "
-        f"of {_value(name, found.after.metrics[name])}. {paired}"
-    )
-
-
-def _article(noun: str) -> str:
-    return "an" if noun[0] in "aeiou" else "a"
+    both = tr(BOTH[name], data=escape(subject.data_label), before=before, after=after)
+    return in_line([both, tr(CHANGES[change], change=_difference(change, by)), escape(verdict(change, by))])
 
 
 def verdict(name: str, by: Estimate) -> str:
@@ -106,11 +117,12 @@ def verdict(name: str, by: Estimate) -> str:
     'The interval holds zero: these rows do not show whether it gets better or worse.'
     """
     if by.low <= 0 <= by.high:
-        return "The interval holds zero: these rows do not show whether it gets better or worse."
-    better = (by.value < 0) == (name in LOWER_IS_BETTER)
-    return (
-        f"The whole interval is {'above' if by.value > 0 else 'below'} zero: it gets {'better' if better else 'worse'}."
-    )
+        return tr("The interval holds zero: these rows do not show whether it gets better or worse.")
+    if (by.value < 0) == (name in LOWER_IS_BETTER):
+        above, below = tr("The whole interval is above zero: it gets better."), tr(BELOW_AND_BETTER)
+    else:
+        above, below = tr("The whole interval is above zero: it gets worse."), tr(BELOW_AND_WORSE)
+    return above if by.value > 0 else below
 
 
 # Numbers ---------------------------------------------------------------------------------------------------------
@@ -156,60 +168,66 @@ def _facts(subject: Subject) -> str:
     """Names, fingerprints, versions, and the date."""
     model, what, found = subject.model, subject.decision, subject.measured
     rows = {
-        "Model": f"{subject.label} ({what.model}), {type(model.module).__name__}",
-        "Fingerprint of the model": model.fingerprint,
-        "Data": f"{subject.data_label} ({what.data})",
-        "Fingerprint of the data": found.before.data if found else look.NOT_MEASURED,
-        "Removed": subject.removed if subject.mask else "nothing",
-        "In its place": _sentence(subject.replaced) or REPLACED[what.compensation],
-        "Versions": ", ".join(f"{name} {number}" for name, number in versions().items()),
-        "Made on": subject.made,
+        tr("Model"): f"{subject.label} ({what.model}), {type(model.module).__name__}",
+        tr("Fingerprint of the model"): model.fingerprint,
+        tr("Data"): f"{subject.data_label} ({what.data})",
+        tr("Fingerprint of the data"): found.before.data if found else tr(look.NOT_MEASURED),
+        tr("Removed"): subject.removed if subject.mask else tr("nothing"),
+        tr("In its place"): look.as_sentence(subject.replaced) if subject.replaced else tr(REPLACED[what.compensation]),
+        tr("Versions"): ", ".join(f"{name} {number}" for name, number in versions().items()),
+        tr("Made on"): subject.made,
     }
     body = "".join(f"<tr><th scope='row'>{escape(n)}</th><td>{escape(text)}</td></tr>" for n, text in rows.items())
     return f"<table class='facts'><tbody>{body}</tbody></table>"
 
 
-def _sentence(words: str) -> str:
-    return f"{words[:1].upper()}{words[1:]}." if words else ""
-
-
 def _results(subject: Subject) -> str:
     found = subject.measured
     if found is None:
-        return "<p>It was not measured. The page Export measures it.</p>"
-    rows, heads = [], ["unpruned", "pruned", "difference"] if subject.mask else ["unpruned"]
+        return _paragraphs([tr("It was not measured. The page Export measures it.")])
+    rows, heads = [], [tr("unpruned"), tr("pruned"), tr("difference")] if subject.mask else [tr("unpruned")]
     for name, before in found.before.metrics.items():
         cells = [_value(name, before)]
         if subject.mask:
             by = found.change.differences.get(name)
-            cells += [_value(name, found.after.metrics[name]), _difference(name, by) if by else look.NOT_MEASURED]
-        rows.append((NAMES.get(name, name), *cells))
-    caption = f"n = {found.after.samples:,} rows of {subject.data_label}; 95% intervals; differences are paired"
+            cells += [_value(name, found.after.metrics[name]), _difference(name, by) if by else tr(look.NOT_MEASURED)]
+        rows.append((tr(NAMES.get(name, name)), *cells))
+    caption = tr(
+        "n = {n:,} rows of {data}; 95% intervals; differences are paired",
+        n=found.after.samples,
+        data=subject.data_label,
+    )
     return _table(caption, heads, rows) + (_flip_counts(found) if subject.mask and found.before.class_names else "")
 
 
 def _flip_counts(found: Measured) -> str:
     change = found.change
     worse, better, p = change.count("worse"), change.count("better"), change.p_value
-    chance = (
-        f' McNemar\'s exact test of equally many of both: p = <data value="{p!r}">{escape(look.number(p, 2))}</data>.'
+    told = tr(
+        "{n} of {total} rows get another answer: {worse} became wrong, {better} became right.",
+        n=_count(len(change.flips)),
+        total=_count(change.samples),
+        worse=_count(worse),
+        better=_count(better),
     )
-    return (
-        f"<p>{_count(len(change.flips))} of {_count(change.samples)} rows get another answer: {_count(worse)} became "
-        f"wrong, {_count(better)} became right.{chance if p is not None else ''}</p>"
-    )
+    if p is None:
+        return f"<p>{told}</p>"
+    shown = f'<data value="{p!r}">{escape(look.number(p, 2))}</data>'
+    return f"<p>{in_line([told, tr(MCNEMAR, p=shown)])}</p>"
 
 
 def _savings(subject: Subject) -> str:
     """What the cut model has and computes; nothing is called faster that was not timed."""
     cost, mask = subject.cost, subject.mask
     if cost is None:
-        return "<p>Parameters and multiply-accumulates were not counted for this model.</p>"
+        return _paragraphs([tr("Parameters and multiply-accumulates were not counted for this model.")])
     total, after = cost.total, cost.after(mask)
-    example = f"{cost.tokens} tokens" if cost.tokens else "one image"
+    work = tr("Multiply-accumulates for one image")
+    if cost.tokens:
+        work = tr("Multiply-accumulates for {n} tokens", n=cost.tokens)
     figures = (
-        ("Parameters", total.parameters, after.parameters, look.parameters),
-        (f"Multiply-accumulates for {example}", total.macs, after.macs, look.macs),
+        (tr("Parameters"), total.parameters, after.parameters, look.parameters),
+        (work, total.macs, after.macs, look.macs),
     )
     rows = [
         (name, *(f'<data value="{n}">{escape(text(n))}</data>' for n in (was, now)), _share(was, now))
@@ -218,15 +236,19 @@ def _savings(subject: Subject) -> str:
     if subject.latency is not None:
         whole, cut = subject.latency.whole_ms, subject.latency.predict(mask)
         times = (f'<data value="{ms!r}">{escape(look.milliseconds(ms))}</data>' for ms in (whole, cut))
-        rows.append(("Time of a forward pass, predicted", *times, _share(whole, cut)))
-    timed = (
-        f"The time is predicted from cuts that were timed on this computer ({subject.latency.machine})."
-        if subject.latency is not None
-        else "How long the models take was not measured."
+        rows.append((tr("Time of a forward pass, predicted"), *times, _share(whole, cut)))
+    timed = tr("How long the models take was not measured.")
+    if subject.latency is not None:
+        timed = tr(
+            "The time is predicted from cuts that were timed on this computer ({machine}).",
+            machine=subject.latency.machine,
+        )
+    note = tr(
+        "These are the figures of the model once it is cut. A mask alone saves nothing: what is removed is computed "
+        "all the same."
     )
-    note = "These are the figures of the model once it is cut. A mask alone saves nothing: what is removed is computed "
-    note += f"all the same. {timed}"
-    return _table("Counted", ["unpruned", "cut", "change"], rows) + f"<p class='small'>{escape(note)}</p>"
+    table = _table(tr("Counted"), [tr("unpruned"), tr("cut"), tr("change")], rows)
+    return f"{table}<p class='small'>{escape(in_line([note, timed]))}</p>"
 
 
 def _share(was: float, now: float) -> str:
@@ -239,21 +261,22 @@ def _flips(found: Measured | None) -> str:
     if found is None or not found.change.flips:
         return ""
     shown = [flip for kind, most in FLIPS.items() for flip in [f for f in found.change.flips if f.kind == kind][:most]]
-    lead = f"<p>{_count(len(shown))} of {_count(len(found.change.flips))}, the most confident of each kind.</p>"
-    return lead + "".join(map(_flip, shown))
+    counts = {"n": _count(len(shown)), "total": _count(len(found.change.flips))}
+    lead = tr("{n} of {total}, the most confident of each kind.", **counts)
+    return f"<p>{lead}</p>" + "".join(map(_flip, shown))
 
 
 def _flip(flip: Flip) -> str:
-    text = f"<img class='example' src='{flip.text}' alt='example'>" if IMAGE.fullmatch(flip.text) else escape(flip.text)
-    sides = ("before", flip.before, flip.confidence_before), ("after", flip.after, flip.confidence_after)
+    text, alt = escape(flip.text), escape(tr("example"))
+    if IMAGE.fullmatch(flip.text):
+        text = f"<img class='example' src='{flip.text}' alt='{alt}'>"
+    sides = (tr("before"), flip.before, flip.confidence_before), (tr("after"), flip.after, flip.confidence_after)
     answers = " · ".join(
         f'{when}: {escape(said)} <data value="{sure!r}">{sure:.2f}</data>' for when, said, sure in sides
     )
-    kind = f"<span class='{flip.kind}'>{KINDS[flip.kind]}</span>"
-    return (
-        f"<blockquote><p>{text}</p><p class='small'>{kind} · row {_count(flip.position)} · label {escape(flip.label)}"
-        f" · {answers}</p></blockquote>"
-    )
+    kind = f"<span class='{flip.kind}'>{tr(KINDS[flip.kind])}</span>"
+    where = tr("row {n} · label {label}", n=_count(flip.position), label=escape(flip.label))
+    return f"<blockquote><p>{text}</p><p class='small'>{kind} · {where} · {answers}</p></blockquote>"
 
 
 def _again(subject: Subject) -> str:
@@ -262,30 +285,12 @@ def _again(subject: Subject) -> str:
     evaluate = evaluate_command(what)
     commands = [*([prune_command(what, measure=True)] if subject.mask else []), *([evaluate] if evaluate else [])]
     file = needs_file(what) if subject.mask else ""
-    parts = [f"<p>The commands read the file {escape(file)}, which the page Export gives.</p>"] if file else []
+    needs = [tr("The commands read the file {file}, which the page Export gives.", file=file)] if file else []
+    parts = [_paragraphs(needs)]
     parts.append(f"<pre>{escape(chr(10).join(commands))}</pre>" if commands else "")
-    parts.append(f"<p>The same in Python:</p><pre>{escape(python_script(subject))}</pre>")
+    same = _paragraphs([tr("The same in Python:")])
+    parts.append(f"{same}<pre>{escape(python_script(subject))}</pre>")
     if subject.link:
-        parts.append(f"<p>On the dashboard that made this report:</p><pre>{escape(subject.link)}</pre>")
+        where = _paragraphs([tr("On the dashboard that made this report:")])
+        parts.append(f"{where}<pre>{escape(subject.link)}</pre>")
     return "".join(parts)
-
-
-def limits(subject: Subject) -> list[str]:
-    """What the figures do not show, in sentences that are true of them."""
-    found, sentences = subject.measured, []
-    if found is not None:
-        sentences.append(
-            f"The figures are of {found.after.samples:,} rows of {subject.data_label}. Other data may give others."
-        )
-        sentences.append("An interval says how much the choice of rows matters, and nothing else.")
-        if subject.decision.same_rows:
-            sentences.append("The same rows were used to choose and to measure, so the figures are too good.")
-    if any(one.scope == "heads" for one in subject.maps):
-        sentences.append(
-            "Importance ranks heads by one criterion on the calibration rows. Another may rank them differently."
-        )
-    if subject.latency is None:
-        sentences.append("Fewer multiply-accumulates need not mean less time. It was not measured.")
-    if subject.mask:
-        sentences.append("The figures are of the model as it is cut. Training it afterwards would change them.")
-    return sentences

@@ -8,6 +8,7 @@ import shlex
 from pruning.builtin import BUILT_IN
 from pruning.data import BUILT_IN_DATA
 from pruning.importance import get_criterion
+from pruning.language import DEFAULT, speaking
 from ui.export.subject import Decision, Subject, versions
 from ui.maps import calibration_data
 
@@ -82,19 +83,20 @@ def _samples(what: Decision) -> list[str]:
 
 
 def python_script(subject: Subject) -> str:
-    """A program that makes the same mask, the same figures and the same checkpoint.
+    """A program that makes the same mask, the same figures and the same checkpoint; its words are English.
 
     Needs nothing but Headroom's engine, and the mask's file where the mask is too long to be written down.
     """
-    parts = _head(subject), _loading(subject), _mask(subject), FIGURES, _cutting(subject)
+    with speaking(DEFAULT):
+        parts = _head(subject), _loading(subject), _mask(subject), FIGURES, _cutting(subject)
     return "\n\n".join(filter(None, parts)) + "\n"
 
 
 def _head(subject: Subject) -> str:
     made = f"Written by Headroom {versions()['Headroom']} on {subject.made}."
-    return (
-        f"# {_one_line(f'{subject.label}: {subject.removed} removed')}.\n# {made} Run it where Headroom is installed."
-    )
+    model = subject.english[0] or subject.label
+    title = _one_line(f"{model}: {subject.removed} removed")
+    return f"# {title}.\n# {made} Run it where Headroom is installed."
 
 
 def _imports(subject: Subject) -> str:

@@ -10,10 +10,12 @@ from typing import TYPE_CHECKING
 
 from pruning import __version__
 from pruning.importance import ImportanceMap
+from pruning.language import listing, tr
 from pruning.masks import Mask
 from pruning.plan import Plan
 from pruning.scopes import units_of
-from ui.removed import summary
+from ui.history.entries import removed
+from ui.removed import OF_ALL
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -60,7 +62,8 @@ class Subject:
     """All that the exports are made from.
 
     Attributes:
-        label, data_label: As the pickers call model and data.
+        label, data_label: As the pickers call model and data, in the reader's language.
+        english: Both in English, for programs and model cards.
         measured: ``None`` as long as nothing, or only a part, is measured.
         criterion: That the session looks at.
         maps: Importance that is known, of all scopes.
@@ -75,6 +78,7 @@ class Subject:
     decision: Decision
     label: str
     data_label: str
+    english: tuple[str, str] = ("", "")
     cost: CostModel | None = None
     measured: Measured | None = None
     plan: Plan | None = None
@@ -95,8 +99,9 @@ class Subject:
     @property
     def removed(self) -> str:
         """``14 of 72 heads``."""
-        anatomy = self.model.anatomy
-        return summary(self.mask, anatomy.heads_per_site, anatomy).removeprefix("Removed ")
+        gone = removed(self.model.anatomy, self.mask)
+        parts = {scope: pair for scope, pair in gone.items() if pair[0] or scope == "heads"}
+        return listing(tr(OF_ALL[scope], n=some, total=total) for scope, (some, total) in parts.items())
 
     def because(self, why: tuple[str, ...]) -> Subject:
         """The same with the reasons."""

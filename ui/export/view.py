@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import streamlit as st
 
+from pruning.language import mark, tr, trn
 from ui import state
 from ui import theme as look
 from ui.export.exports import Package, wanted
@@ -18,8 +19,10 @@ from ui.export.report import report
 from ui.export.script import evaluate_command, needs_file, prune_command, python_script
 from ui.export.subject import Subject
 from ui.export.tables import FILES, importance_table, predictions_table, results_table
+from ui.export.webpage import for_reader
 from ui.figures import change_text, main_metric, value_text
 from ui.files import decision_files
+from ui.history.words import in_line, metric_name
 from ui.recovered import take_away
 from ui.removed import mask_words
 from ui.store import session_id, store
@@ -31,11 +34,15 @@ if TYPE_CHECKING:
 
     from pruning.models import LoadedModel
 
-UNSCORED = "Importance comes from Explore"
-UNMEASURED = "Results and predictions come with the measurement, at the top of this page"
-UNSWEPT = "A sweep comes from Trade-off"
+UNSCORED = mark("Importance comes from Explore")
+UNMEASURED = mark("Results and predictions come with the measurement, at the top of this page")
+UNSWEPT = mark("A sweep comes from Trade-off")
 FORMATS = {"csv": "CSV", "parquet": "Parquet", "json": "JSON"}
-IN_PLACE = {"none": "nothing in its place", "mean": "its mean in its place", "reconstruct": "projections fitted again"}
+IN_PLACE = {
+    "none": mark("nothing in its place"),
+    "mean": mark("its mean in its place"),
+    "reconstruct": mark("projections fitted again"),
+}
 
 
 def file_name(subject: Subject, what: str) -> str:
@@ -51,14 +58,17 @@ def heading(subject: Subject) -> None:
     """In one line: model, data, what is removed, what is in its place, and what that gives."""
     measured = subject.measured
     parts = [subject.data_label]
-    parts += [f"{subject.removed} removed", IN_PLACE[subject.decision.compensation]] if subject.mask else []
-    parts += [] if subject.mask else ["nothing removed"]
+    if subject.mask:
+        parts += [tr("{removed} removed", removed=subject.removed), tr(IN_PLACE[subject.decision.compensation])]
+    else:
+        parts.append(tr("nothing removed"))
     if measured is not None:
         name = main_metric(measured.after)
-        parts.append(f"{name} {value_text(measured.after, name)}")
-        parts += [f"{change_text(measured.change, name)} against the unpruned model"] if subject.mask else []
+        parts.append(f"{metric_name(name)} {value_text(measured.after, name)}")
+        if subject.mask:
+            parts.append(tr("{change} against the unpruned model", change=change_text(measured.change, name)))
     else:
-        parts.append("not measured yet")
+        parts.append(tr("not measured yet"))
     st.markdown(f"**{plain(subject.label)}** · {plain(' · '.join(parts))}")
     if measured is None:
         _measure(subject)
@@ -71,7 +81,7 @@ def _measure(subject: Subject) -> None:
     def ask() -> None:
         store().evaluate(session_id(), model, session.data, session.mask, session.replacement)
 
-    wait_for(evaluation_job(model), wanted_evaluation(model), "Measure it", ask, store().evaluator, primary=False)
+    wait_for(evaluation_job(model), wanted_evaluation(model), tr("Measure it"), ask, store().evaluator, primary=False)
 
 
 # The smaller model -----------------------------------------------------------------------------------------------
@@ -79,21 +89,23 @@ def _measure(subject: Subject) -> None:
 
 def smaller_model(subject: Subject) -> None:
     """Checkpoint and ONNX, made when asked."""
-    st.header("The smaller model")
+    st.header(tr("The smaller model"))
     if not subject.mask:
-        st.info("Nothing is removed yet, so this would be the unpruned model. Remove something on Prune first.")
-        if st.button("Open Prune", type="primary"):
+        st.info(tr("Nothing is removed yet, so this would be the unpruned model. Remove something on Prune first."))
+        if st.button(tr("Open Prune"), type="primary"):
             st.switch_page("pages/prune.py")
         return
     st.markdown(
-        "What is removed is really cut out here. The checkpoint is a folder that plain transformers loads; it is "
-        "reloaded and compared before you get it."
+        tr(
+            "What is removed is really cut out here. The checkpoint is a folder that plain transformers loads; it is "
+            "reloaded and compared before you get it."
+        )
     )
     left, right = st.columns(2, gap="large")
     with left:
-        _package(subject, "checkpoint", "Make the checkpoint", "application/zip")
+        _package(subject, "checkpoint", tr("Make the checkpoint"), "application/zip")
     with right:
-        _package(subject, "onnx", "Make the ONNX file", "application/octet-stream")
+        _package(subject, "onnx", tr("Make the ONNX file"), "application/octet-stream")
 
 
 def _package(subject: Subject, kind: str, label: str, mime: str) -> None:
@@ -108,18 +120,25 @@ def _package(subject: Subject, kind: str, label: str, mime: str) -> None:
     if found is None or (job is not None and job.active):
         wait_for(job, key, label, ask, exports.worker, primary=main)
         st.caption(
-            "A zip file: weights, tokenizer, mask, model card and checksums." if main
-            else "One file for onnxruntime: a single pass without a cache, any batch and length."
+            tr("A zip file: weights, tokenizer, mask, model card and checksums.") if main
+            else tr("One file for onnxruntime: a single pass without a cache, any batch and length.")
         )  # fmt: skip
         return
     name = file_name(subject, "smaller.zip" if main else f"smaller{found.path.suffix}")
-    noun = "the checkpoint" if main else "the ONNX file"
-    _download(found, f"Download {noun} ({megabytes(found.size_bytes)})", name, mime, main)
+    large = megabytes(found.size_bytes)
+    text = (
+        tr("Download the checkpoint ({size})", size=large)
+        if main
+        else tr("Download the ONNX file ({size})", size=large)
+    )
+    _download(found, text, name, mime, main)
     late = main and not found.figures
-    more = "Its model card holds no figures: they had not been measured when it was made." if late else ""
-    st.caption(plain(" ".join(filter(None, [*found.about, more]))))
+    said = [look.as_sentence(tr(one)) for one in found.about]
+    if late:
+        said.append(tr("Its model card holds no figures: they had not been measured when it was made."))
+    st.caption(plain(in_line(said)))
     if late and subject.measured is not None:
-        st.button("Make it again with the figures", on_click=ask)
+        st.button(tr("Make it again with the figures"), on_click=ask)
 
 
 def _download(found: Package, label: str, name: str, mime: str, primary: bool = False) -> None:
@@ -142,8 +161,8 @@ def recovered_model(model: LoadedModel) -> None:
     trained = store().recoveries.trained(session_id())
     if trained is None or trained.source != model.fingerprint:
         return
-    st.subheader("The recovered model")
-    st.markdown(plain(f"Trained on Recover after {mask_words(trained.asked.mask)} had been cut."))
+    st.subheader(tr("The recovered model"))
+    st.markdown(plain(tr("Trained on Recover after {units} had been cut.", units=mask_words(trained.asked.mask))))
     take_away(model, trained)
 
 
@@ -152,28 +171,28 @@ def recovered_model(model: LoadedModel) -> None:
 
 def decision(subject: Subject) -> None:
     """Files, link, commands and program."""
-    st.header("The decision")
+    st.header(tr("The decision"))
     if not subject.mask:
-        st.markdown("There is no mask yet. The program below measures the unpruned model.")
+        st.markdown(tr("There is no mask yet. The program below measures the unpruned model."))
     else:
-        st.markdown("What goes, as a file for Prune and the command line, and three ways to do it again.")
+        st.markdown(tr("What goes, as a file for Prune and the command line, and three ways to do it again."))
         with st.container(horizontal=True, vertical_alignment="center"):
             decision_files(subject.mask, subject.plan, "export")
             _codes(subject)
     commands = "\n".join(filter(None, _commands(subject)))
-    first, second = st.tabs(["Copy as command", "Copy as Python"], key="export_again")
+    first, second = st.tabs([tr("Copy as command"), tr("Copy as Python")], key="export_again")
     with first:
         if file := needs_file(subject.decision) if subject.mask else "":
-            st.caption(f"Save {file} beside it first. Run it in the folder of Headroom.")
+            st.caption(tr("Save {file} beside it first. Run it in the folder of Headroom.", file=file))
         if commands:
             st.code(commands, language="bash", wrap_lines=True)
         if not evaluate_command(subject.decision):
-            st.caption("The command line does not measure on the rows that the replacement was made from.")
+            st.caption(tr("The command line does not measure on the rows that the replacement was made from."))
     with second:
         program = python_script(subject)
         st.code(program, language="python", height=320)
         name = file_name(subject, "prune.py")
-        st.download_button("Download the program", program, name, "text/x-python", on_click="ignore")
+        st.download_button(tr("Download the program"), program, name, "text/x-python", on_click="ignore")
 
 
 def _commands(subject: Subject) -> list[str]:
@@ -183,12 +202,12 @@ def _commands(subject: Subject) -> list[str]:
 
 def _codes(subject: Subject) -> None:
     if not subject.link:
-        st.caption("This mask is too long for a link: take it with you as a file.")
+        st.caption(tr("This mask is too long for a link: take it with you as a file."))
         return
-    with st.popover("Link and code"):
-        st.markdown("A link to Prune with this model, data and mask:")
+    with st.popover(tr("Link and code")):
+        st.markdown(tr("A link to Prune with this model, data and mask:"))
         st.code(subject.link, language=None, wrap_lines=True)
-        st.markdown("The mask alone, as a code:")
+        st.markdown(tr("The mask alone, as a code:"))
         st.code(subject.mask.to_code(), language=None, wrap_lines=True)
 
 
@@ -197,11 +216,11 @@ def _codes(subject: Subject) -> None:
 
 def numbers(subject: Subject) -> None:
     """Tables in the format that is chosen; each is made when it is downloaded."""
-    st.header("The numbers")
-    st.markdown("Tables in full precision, made when you download them.")
+    st.header(tr("The numbers"))
+    st.markdown(tr("Tables in full precision, made when you download them."))
     kind = st.segmented_control(
-        "Format", list(FILES), default="csv", key="export_format", required=True, format_func=FORMATS.__getitem__,
-        persist_state="session", help="CSV for spreadsheets; Parquet keeps the types; JSON is a list of rows.",
+        tr("Format"), list(FILES), default="csv", key="export_format", required=True, format_func=FORMATS.__getitem__,
+        persist_state="session", help=tr("CSV for spreadsheets; Parquet keeps the types; JSON is a list of rows."),
     )  # fmt: skip
     kind = kind or "csv"
     with st.container(horizontal=True):
@@ -212,17 +231,18 @@ def numbers(subject: Subject) -> None:
 def _tables(subject: Subject, kind: str) -> None:
     measured, sweep, (mime, write) = subject.measured, subject.sweep, FILES[kind]
     known: dict[str, Callable[[], pd.DataFrame] | None] = {
-        "Importance": partial(importance_table, subject.maps, subject.mask, subject.model.anatomy)
+        mark("Importance"): partial(importance_table, subject.maps, subject.mask, subject.model.anatomy)
         if subject.maps
         else None,
-        "Results": partial(results_table, measured) if measured else None,
-        "Predictions": partial(predictions_table, measured) if measured else None,
-        "Sweep": sweep.copy if sweep is not None else None,
+        mark("Results"): partial(results_table, measured) if measured else None,
+        mark("Predictions"): partial(predictions_table, measured) if measured else None,
+        mark("Sweep"): sweep.copy if sweep is not None else None,
     }
     for label, make in known.items():
         st.download_button(
-            label, partial(_written, write, make) if make else b"", file_name(subject, f"{label.lower()}.{kind}"), mime,
-            on_click="ignore", disabled=make is None, key=f"table_{label}",
+            tr(label), partial(_written, write, make) if make else b"",
+            file_name(subject, f"{label.lower()}.{kind}"), mime, on_click="ignore",
+            disabled=make is None, key=f"table_{label}",
         )  # fmt: skip
 
 
@@ -233,13 +253,19 @@ def _written(write: Callable[[pd.DataFrame], bytes], make: Callable[[], pd.DataF
 def _table_words(subject: Subject) -> str:
     """What the tables hold, and where those come from that there are not."""
     measured, sweep, count = subject.measured, subject.sweep, len({one.criterion for one in subject.maps})
-    values = f"{sum(len(one.keep_values) for one in subject.maps):,} values"
+    values = sum(len(one.keep_values) for one in subject.maps)
+    scored = trn(
+        "Importance: {n} criterion, {values:,} values",
+        "Importance: {n} criteria, {values:,} values",
+        count,
+        values=values,
+    )
     parts = [
-        f"Importance: {count} {'criterion' if count == 1 else 'criteria'}, {values}" if count else UNSCORED,
-        f"Results and predictions: {measured.after.samples:,} rows" if measured else UNMEASURED,
-        f"Sweep: {len(sweep):,} plans" if sweep is not None else UNSWEPT,
+        scored if count else tr(UNSCORED),
+        tr("Results and predictions: {n:,} rows", n=measured.after.samples) if measured else tr(UNMEASURED),
+        tr("Sweep: {n:,} plans", n=len(sweep)) if sweep is not None else tr(UNSWEPT),
     ]
-    return ". ".join(parts) + "."
+    return in_line(map(look.as_sentence, parts))
 
 
 # The report ------------------------------------------------------------------------------------------------------
@@ -247,18 +273,20 @@ def _table_words(subject: Subject) -> str:
 
 def report_part(subject: Subject, chosen: list[Picture]) -> None:
     """The report with the figures that are chosen above it."""
-    st.header("The report")
-    count = f"{len(chosen)} figure{'' if len(chosen) == 1 else 's'}" if chosen else "no figures"
-    st.markdown(
+    st.header(tr("The report"))
+    about = tr(
         "One HTML file that needs no network: what was done, why, what it costs and saves, examples, how to make it "
-        f"again, and what it does not say. With {count} from above."
+        "again, and what it does not say."
     )
+    figures = trn("With {n} figure from above.", "With {n} figures from above.", len(chosen))
+    figures = figures if chosen else tr("With no figures from above.")
+    st.markdown(in_line([about, figures]))
     st.download_button(
-        "Download the report", lambda: report(subject, chosen), file_name(subject, "report.html"), "text/html",
-        on_click="ignore", key="export_report", icon=":material/download:",
+        tr("Download the report"), for_reader(lambda: report(subject, chosen)), file_name(subject, "report.html"),
+        "text/html", on_click="ignore", key="export_report", icon=":material/download:",
     )  # fmt: skip
     if subject.measured is None:
-        st.caption("The task has not been measured, and the report will say so.")
+        st.caption(tr("The task has not been measured, and the report will say so."))
 
 
 def export_view(model: LoadedModel, theme: look.Theme) -> None:

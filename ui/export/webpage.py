@@ -7,19 +7,20 @@ reader's theme, and prints on a light ground.
 from __future__ import annotations
 
 import html
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import plotly.graph_objects as go
 from plotly.offline import get_plotlyjs
 
+from pruning.language import FOLDERS, language, mark, speaking, tr
 from ui.export.browser import font_face
 from ui.theme import FONT_FAMILY, tokens
 
 POLICY = (
     "default-src 'none'; script-src 'unsafe-inline'; style-src 'unsafe-inline'; img-src data: blob:; font-src data:"
 )
-NO_SCRIPT = "The figures are drawn by a script in this file, and scripts are switched off here."
+NO_SCRIPT = mark("The figures are drawn by a script in this file, and scripts are switched off here.")
 
 
 @dataclass(frozen=True)
@@ -35,6 +36,17 @@ class Drawn:
     alt: str
 
 
+def for_reader(make: Callable[[], str]) -> Callable[[], str]:
+    """What makes a file in the language of now, whenever and wherever it is called: a download runs without a page."""
+    chosen = language()
+
+    def made() -> str:
+        with speaking(chosen):
+            return make()
+
+    return made
+
+
 def document(title: str, body: str, figures: Sequence[Drawn] = (), theme: str = "") -> str:
     """The whole file.
 
@@ -45,7 +57,7 @@ def document(title: str, body: str, figures: Sequence[Drawn] = (), theme: str = 
     """
     script = f"<script>{get_plotlyjs()}</script><script>{_drawing(figures)}</script>" if figures else ""
     return (
-        f'<!DOCTYPE html>\n<html lang="en"><head><meta charset="utf-8">'
+        f'<!DOCTYPE html>\n<html lang="{_tag()}"><head><meta charset="utf-8">'
         f'<meta http-equiv="Content-Security-Policy" content="{POLICY}">'
         '<meta name="viewport" content="width=device-width, initial-scale=1"><meta name="generator" content="Headroom">'
         f"<title>{html.escape(title)}</title><style>{font_face()}{_style(theme)}</style></head>\n"
@@ -58,8 +70,13 @@ def place(number: int, drawn: Drawn) -> str:
     height = max(drawn.light.layout.height or 0, drawn.dark.layout.height or 0)
     return (
         f'<figure><div id="figure-{number}" role="img" aria-label="{html.escape(drawn.alt)}" '
-        f'style="height:{height:.0f}px"><noscript>{NO_SCRIPT}</noscript></div></figure>'
+        f'style="height:{height:.0f}px"><noscript>{html.escape(tr(NO_SCRIPT))}</noscript></div></figure>'
     )
+
+
+def _tag() -> str:
+    """The language of now as HTML calls it."""
+    return FOLDERS.get(language(), language()).replace("_", "-")
 
 
 def _drawing(figures: Sequence[Drawn]) -> str:

@@ -7,20 +7,22 @@ from typing import TYPE_CHECKING, Any
 import streamlit as st
 
 from pruning.errors import PruningError
+from pruning.language import mark, tr
 from pruning.masks import HeadId
 from ui import state
 from ui.head.following import follow
 from ui.head.picture import MOST_PATCHES, MOST_TOKENS, attention_picture, too_large
 from ui.naming import head_name, names_of
 from ui.store import session_id, store
-from ui.theme import plain
+from ui.theme import as_sentence, plain
 
 if TYPE_CHECKING:
     from pruning.looking import AttentionMap
     from pruning.models import LoadedModel
     from pruning.tasks import Examples
 
-OWN, ROW = "A sentence of your own", "A row of the data"
+OWN, ROW = mark("A sentence of your own"), mark("A row of the data")
+NOUNS = mark("Image"), mark("Row")
 EXAMPLE = "The film is far better than its title suggests."
 FIRST_LETTERS, MOST_ROWS = 70, 500
 Subject = tuple[object, dict[str, Any]]  # a key, and the model's inputs
@@ -36,21 +38,23 @@ def attention_view(model: LoadedModel, head: HeadId) -> None:
         if subject is None:
             return
         what, features = subject
-        with st.spinner("Running the model on it", show_time=False):
+        with st.spinner(tr("Running the model on it"), show_time=False):
             found = store().looks.attention(model, what, features, head.site)
             image = _image(model, features, found)
     except PruningError as error:
-        st.info(plain(f"{str(error)[:1].upper()}{str(error)[1:]}."))
+        st.info(plain(as_sentence(error)))
         return
     if too_large(found.queries):
-        st.info(f"The image has {len(found.queries):,} patches; up to {MOST_PATCHES} can be shown.")
+        text = mark("The image has {n:,} patches; up to {most} can be shown.")
+        st.info(tr(text, n=len(found.queries), most=MOST_PATCHES))
         return
     run = _run(found)
     name = head_name(head, names_of(model.anatomy, len(model.anatomy.sites)))
     attention_picture(found, head.head, run, name, image)
     longest = max(len(found.queries), len(found.keys))
     if image is None and longest > MOST_TOKENS:
-        st.caption(f"The first {MOST_TOKENS} of {longest:,} tokens are shown; shares are of the attention to all.")
+        text = mark("The first {shown} of {n:,} tokens are shown; shares are of the attention to all.")
+        st.caption(tr(text, shown=MOST_TOKENS, n=longest))
 
 
 def _subject(model: LoadedModel) -> Subject | None:
@@ -58,7 +62,14 @@ def _subject(model: LoadedModel) -> Subject | None:
     if store().request_model(state.current().model).task == "image-classification":
         return _row(model, "Image")
     source = st.segmented_control(
-        "Look at", [OWN, ROW], default=OWN, key="head_source", required=True, label_visibility="collapsed", **KEEP
+        tr("Look at"),
+        [OWN, ROW],
+        default=OWN,
+        key="head_source",
+        required=True,
+        label_visibility="collapsed",
+        format_func=tr,
+        **KEEP,
     )
     return _row(model, "Row") if source == ROW else _own(model)
 
@@ -67,8 +78,8 @@ def _own(model: LoadedModel) -> Subject:
     from pruning.looking import features_of_text
 
     text = st.text_input(
-        "Your own sentence", EXAMPLE, key="head_text", max_chars=2000,
-        help="Its tokens are shown below with the attention between them. Press Enter to take it.", **KEEP,
+        tr("Your own sentence"), EXAMPLE, key="head_text", max_chars=2000,
+        help=tr("Its tokens are shown below with the attention between them. Press Enter to take it."), **KEEP,
     )  # fmt: skip
     return ("own", text), features_of_text(model, text)
 
@@ -81,9 +92,9 @@ def _row(model: LoadedModel, noun: str) -> Subject | None:
         follow(lambda: looks.read(session_id(), model, data), wanted, looks.worker)
         return None
     row = st.selectbox(
-        noun, range(min(len(rows), MOST_ROWS)), key=f"head_row {rows.fingerprint}",
+        tr(noun), range(min(len(rows), MOST_ROWS)), key=f"head_row {rows.fingerprint}",
         format_func=lambda i: _row_name(rows, i, noun),
-        help=f"One of the first {min(len(rows), MOST_ROWS)} calibration rows.", **KEEP,
+        help=tr("One of the first {n} calibration rows.", n=min(len(rows), MOST_ROWS)), **KEEP,
     )  # fmt: skip
     row = min(row or 0, len(rows) - 1)
     return ("row", rows.fingerprint, row), rows.features[row]
@@ -91,9 +102,10 @@ def _row(model: LoadedModel, noun: str) -> Subject | None:
 
 def _row_name(rows: Examples, row: int, noun: str) -> str:
     text = rows.texts[row]
-    label = f", labelled {rows.class_names[rows.targets[row]]}" if rows.targets and rows.class_names else ""
     if noun == "Image":
-        return f"Image {row + 1}{label}"
+        if not (rows.targets and rows.class_names):
+            return tr("Image {n}", n=row + 1)
+        return tr("Image {n}, labelled {label}", n=row + 1, label=rows.class_names[rows.targets[row]])
     return f"{row + 1}: {text[:FIRST_LETTERS]}{'…' if len(text) > FIRST_LETTERS else ''}"
 
 
@@ -110,7 +122,8 @@ def _run(found: AttentionMap) -> int:
     if count == 1:
         return 0
     run = st.selectbox(
-        "Pass", range(count), key=f"head_run {count}", format_func=lambda i: f"{i + 1} of {count}",
-        help="These heads are shared: the model runs them several times, once for each layer.", **KEEP,
+        tr("Pass"), range(count), key=f"head_run {count}",
+        format_func=lambda i: tr("{done:,} of {total:,}", done=i + 1, total=count),
+        help=tr("These heads are shared: the model runs them several times, once for each layer."), **KEEP,
     )  # fmt: skip
     return min(run or 0, count - 1)

@@ -7,6 +7,7 @@ from typing import Any
 import streamlit as st
 
 from pruning.anatomy import Anatomy
+from pruning.language import mark, tr
 from pruning.masks import HeadId, Mask
 from ui import state
 from ui.controls import mirror_key, on_move
@@ -28,7 +29,8 @@ def chosen_head(anatomy: Anatomy) -> HeadId:
     if problem:
         open_head(head)
         first = head_name(head, names_of(anatomy, len(anatomy.sites)))
-        st.session_state["notice"] = f"The link does not fit: {problem}. This is {first}."
+        text = mark("The link does not fit: {problem}. This is {head}.")
+        st.session_state["notice"] = tr(text, problem=problem, head=first)
         st.rerun()
     return head
 
@@ -40,7 +42,8 @@ def header(anatomy: Anatomy, head: HeadId) -> None:
     locked = head in locked_heads(mask, anatomy)
     gone = locked or head in mask.heads
     st.header(head_name(head, names))
-    st.markdown(f"One of {anatomy.total_heads:,} heads · **{'removed' if gone else 'kept'}**")
+    state_now = tr("removed") if gone else tr("kept")
+    st.markdown(f"{tr('One of {n:,} heads', n=anatomy.total_heads)} · **{state_now}**")
     with st.container(horizontal=True, vertical_alignment="bottom", gap="small"):
         _steps(anatomy, head)
         _pickers(anatomy, head, names)
@@ -48,11 +51,14 @@ def header(anatomy: Anatomy, head: HeadId) -> None:
 
 
 def _steps(anatomy: Anatomy, head: HeadId) -> None:
-    keys = (("Previous", PREVIOUS, ":material/arrow_back:"), ("Next", NEXT, ":material/arrow_forward:"))
-    for (label, shortcut, icon), to in zip(keys, neighbours(anatomy, head), strict=True):
+    keys = (
+        (tr("Previous"), tr("The previous head, through all layers."), PREVIOUS, ":material/arrow_back:"),
+        (tr("Next"), tr("The next head, through all layers."), NEXT, ":material/arrow_forward:"),
+    )
+    for (label, about, shortcut, icon), to in zip(keys, neighbours(anatomy, head), strict=True):
         st.button(
             label, icon=icon, shortcut=shortcut, disabled=to is None, on_click=open_head, args=(to or head,),
-            help=f"The {label.lower()} head, through all layers.",
+            help=about,
         )  # fmt: skip
 
 
@@ -69,29 +75,29 @@ def _pickers(anatomy: Anatomy, head: HeadId, names: list[str]) -> None:
 
     key = mirror_key("head_site", head.site)
     st.selectbox(
-        "Layer", range(len(sizes)), head.site, key=key, format_func=names.__getitem__, width=190,
-        on_change=on_move("head_site", key, to_site), help="The attention layer that holds the head.",
+        tr("Layer"), range(len(sizes)), head.site, key=key, format_func=names.__getitem__, width=190,
+        on_change=on_move("head_site", key, to_site), help=tr("The attention layer that holds the head."),
     )  # fmt: skip
     key = mirror_key("head_index", head)
     st.selectbox(
-        "Head", range(sizes[head.site]), head.head, key=key, width=100,
-        on_change=on_move("head_index", key, to_head), help="Which of the layer's heads.",
+        tr("Head"), range(sizes[head.site]), head.head, key=key, width=100,
+        on_change=on_move("head_index", key, to_head), help=tr("Which of the layer's heads."),
     )  # fmt: skip
 
 
 def _edit(anatomy: Anatomy, head: HeadId, gone: bool, locked: bool) -> None:
     site = anatomy.sites[head.site]
     why = (
-        "Its layer is removed as a whole: restore the layer on Prune." if locked
-        else f"It cannot be removed: {site.reason}." if site.support == "none"
-        else "Changes the mask that all pages share. Undo takes it back."
+        tr("Its layer is removed as a whole: restore the layer on Prune.") if locked
+        else tr("It cannot be removed: {reason}.", reason=site.reason) if site.support == "none"
+        else tr("Changes the mask that all pages share. Undo takes it back.")
     )  # fmt: skip
     st.button(
-        "Restore" if gone else "Remove", key="head_edit", type="primary", on_click=_toggle, args=(head,), help=why,
-        disabled=locked or site.support == "none",
+        tr("Restore") if gone else tr("Remove"), key="head_edit", type="primary", on_click=_toggle, args=(head,),
+        help=why, disabled=locked or site.support == "none",
     )  # fmt: skip
     st.button(
-        "Undo", key="head_undo", on_click=state.undo, disabled=not state.current().history.past, shortcut="Ctrl+Z",
+        tr("Undo"), key="head_undo", on_click=state.undo, disabled=not state.current().history.past, shortcut="Ctrl+Z",
         icon=":material/undo:",
     )  # fmt: skip
 

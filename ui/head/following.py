@@ -6,11 +6,12 @@ from collections.abc import Callable
 
 import streamlit as st
 
+from pruning.language import tr
 from ui import state
-from ui.importance import progress_text
+from ui.importance import step_text
 from ui.jobs import Job, Worker
 from ui.sidebar import REFRESH_SECONDS
-from ui.theme import plain
+from ui.theme import as_sentence, plain
 
 
 def follow(start: Callable[[], Job], wanted: object, worker: Worker, draw: Callable[[Job], None] | None = None) -> None:
@@ -22,8 +23,8 @@ def follow(start: Callable[[], Job], wanted: object, worker: Worker, draw: Calla
     """
     if st.session_state.get("head_stopped") == wanted:
         with st.container(horizontal=True, vertical_alignment="center"):
-            st.caption("Stopped before there was a result.")
-            st.button("Go on", key=f"again {wanted[0]}" if isinstance(wanted, tuple) else None, on_click=_go_on)
+            st.caption(tr("Stopped before there was a result."))
+            st.button(tr("Go on"), key=f"again {wanted[0]}" if isinstance(wanted, tuple) else None, on_click=_go_on)
         return
     job = start()
     st.fragment(_progress, run_every=REFRESH_SECONDS if job.active else None)(job, job.active, wanted, worker, draw)
@@ -38,8 +39,7 @@ def _progress(
 ) -> None:
     state.note_url()
     if job.state == "failed":
-        said = str(job.error)
-        st.error(plain(f"{said[:1].upper()}{said[1:]}. Pick other data or another model in the sidebar."))
+        st.error(plain(f"{as_sentence(job.error)} {tr('Pick other data or another model in the sidebar.')}"))
         return
     if draw is not None:
         draw(job)
@@ -48,11 +48,11 @@ def _progress(
             st.rerun()
         return
     place = worker.place(job)
-    step = " ".join(filter(None, [job.step or "Starting", progress_text(job)]))
+    step = step_text(job)
     with st.container(horizontal=True, vertical_alignment="bottom"):
-        text = f"Waiting: {place} before this" if place and not job.done else step
+        text = tr("Waiting: {n} before this", n=place) if place and not job.done else step
         st.progress(min(1.0, job.done / max(1, job.total)), text=plain(text))
-        st.button("Cancel", key=f"cancel {job.owner[1]}", on_click=_stop, args=(job, wanted), wrap=False)
+        st.button(tr("Cancel"), key=f"cancel {job.owner[1]}", on_click=_stop, args=(job, wanted), wrap=False)
 
 
 def _stop(job: Job, wanted: object) -> None:

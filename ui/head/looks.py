@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
+from pruning.language import mark
 from pruning.masks import HeadId, Mask
 from ui.jobs import Cache, Job, Worker
 from ui.maps import calibration_data, modified
@@ -62,7 +63,7 @@ class Looks:
         """Queue the reading of the calibration rows."""
 
         def work(job: Job) -> Examples:
-            job.report(0, 1, "Reading the rows")
+            job.report(0, 1, mark("Reading the rows"))
             return self._read(model, data)
 
         return self.worker.submit(Job((session, "head rows"), _key("rows", model, data), work))
@@ -85,7 +86,7 @@ class Looks:
             from pruning.looking import measure_patterns
 
             examples = self._first(job, model, data, PATTERN_ROWS)
-            found = measure_patterns(model, examples, _follow(job, "Watching all heads"))
+            found = measure_patterns(model, examples, _follow(job, mark("Watching all heads")))
             self._found.put(_key("patterns", model, data), found)
 
         return self.worker.submit(Job((session, "head patterns"), _key("patterns", model, data), work))
@@ -102,12 +103,12 @@ class Looks:
             from pruning.looking import similar_heads
 
             examples = self._first(job, model, data, ALIKE_ROWS)
-            self._found.put(key, similar_heads(model, examples, head, _follow(job, "Comparing with all heads")))
+            self._found.put(key, similar_heads(model, examples, head, _follow(job, mark("Comparing with all heads"))))
 
         return self.worker.submit(Job((session, "head alike"), key, work))
 
     def _first(self, job: Job, model: LoadedModel, data: str, count: int) -> Examples:
-        job.report(0, 1, "Reading the rows")
+        job.report(0, 1, mark("Reading the rows"))
         examples = self._read(model, data)
         return examples.at(range(count)) if count < len(examples) else examples
 
@@ -117,7 +118,7 @@ class Looks:
         """Queue the evaluation of the model without one head against the whole model; the result is a `Live`."""
 
         def work(job: Job) -> Iterator[None]:
-            job.report(0, 1, "Reading the evaluation rows")
+            job.report(0, 1, mark("Reading the evaluation rows"))
             examples = self._examples(model, data, "evaluation")
             cut = Variant(Mask(frozenset({head})))
             for live in self._measurements.against_whole(job, model, examples, cut):

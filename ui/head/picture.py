@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import streamlit as st
 
+from pruning.language import mark, tr
 from ui import theme as look
 
 if TYPE_CHECKING:
@@ -24,19 +25,21 @@ LEVELS = 33  # steps of the colour scale, as in the script
 UNITS = 10_000  # weights are sent as whole numbers of hundredths of a percent
 _FOLDER = Path(__file__).parent
 WORDS = {
-    "query": "looks at",
-    "key": "is looked at by",
-    "token": "Token",
-    "from": "from",
-    "to": "looks at",
-    "matrix": "Matrix of attention weights: one row for each token that looks, one column for each it looks at. "
-    "The tokens beside it say the same in words.",
-    "lines": "Tokens that look, and tokens that are looked at",
-    "image": "The image: choose a patch to see where it looks",
-    "map": "Attention of the chosen patch over the image",
-    "choose": "choose who looks",
-    "hint": "Point at a token to see where it looks, and click to keep it. Keys: arrows, Enter, Esc.",
-    "save": "Download SVG",
+    "query": mark("looks at"),
+    "key": mark("is looked at by"),
+    "token": mark("Token"),
+    "from": mark("from"),
+    "to": mark("looks at"),
+    "matrix": mark(
+        "Matrix of attention weights: one row for each token that looks, one column for each it looks at. The tokens "
+        "beside it say the same in words."
+    ),
+    "lines": mark("Tokens that look, and tokens that are looked at"),
+    "image": mark("The image: choose a patch to see where it looks"),
+    "map": mark("Attention of the chosen patch over the image"),
+    "choose": mark("choose who looks"),
+    "hint": mark("Point at a token to see where it looks, and click to keep it. Keys: arrows, Enter, Esc."),
+    "save": mark("Download SVG"),
 }
 
 
@@ -71,7 +74,7 @@ def picture_data(
         "image": image_uri(image) if is_image and image is not None else "",
         "title": name,
         "file": name.lower().replace(", ", "-").replace(" ", "-"),
-        "words": WORDS,
+        "words": {place: tr(text) for place, text in WORDS.items()},
     }
 
 

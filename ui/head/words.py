@@ -8,6 +8,7 @@ from typing import Literal
 
 from pruning.anatomy import Anatomy
 from pruning.importance import ImportanceMap, get_criterion
+from pruning.language import language, mark, tr
 from pruning.looking.patterns import HeadPattern
 from pruning.masks import HeadId
 from ui.certainty import intervals_of
@@ -16,25 +17,25 @@ from ui.theme import number
 Kind = Literal["text", "image", "crossed"]
 SHARES: dict[Kind, dict[str, str]] = {
     "text": {
-        "previous": "previous token",
-        "same": "same token",
-        "next": "next token",
-        "first": "first token",
-        "separator": "separators",
+        "previous": mark("previous token"),
+        "same": mark("same token"),
+        "next": mark("next token"),
+        "first": mark("first token"),
+        "separator": mark("separators"),
     },
     "image": {
-        "previous": "patch before",
-        "same": "same patch",
-        "next": "patch after",
-        "first": "first token",
-        "separator": "other special tokens",
+        "previous": mark("patch before"),
+        "same": mark("same patch"),
+        "next": mark("patch after"),
+        "first": mark("first token"),
+        "separator": mark("other special tokens"),
     },
     "crossed": {
-        "previous": "position before",
-        "same": "same position",
-        "next": "position after",
-        "first": "first token",
-        "separator": "separators",
+        "previous": mark("position before"),
+        "same": mark("same position"),
+        "next": mark("position after"),
+        "first": mark("first token"),
+        "separator": mark("separators"),
     },
 }
 ORDINALS = {1: "st", 2: "nd", 3: "rd"}
@@ -57,12 +58,14 @@ def parse_head(text: str, sizes: Sequence[int]) -> tuple[HeadId, str]:
     """
     site, _, head = text.partition(".")
     if not (site.isascii() and head.isascii() and site.isdigit() and head.isdigit() and len(text) < 12):
-        return HeadId(0, 0), f"a head is named like 3.7, by layer and head, not {text[:40]!r}"
+        return HeadId(0, 0), tr("a head is named like 3.7, by layer and head, not {name!r}", name=text[:40])
     if int(site) >= len(sizes):
-        return HeadId(0, 0), f"there is no head {text} in this model: its layers are 0 to {len(sizes) - 1}"
+        message = mark("there is no head {head} in this model: its layers are 0 to {last}")
+        return HeadId(0, 0), tr(message, head=text, last=len(sizes) - 1)
     heads = sizes[int(site)]
     if int(head) >= heads:
-        return HeadId(0, 0), f"there is no head {text} in this model: layer {site} has the heads 0 to {heads - 1}"
+        message = mark("there is no head {head} in this model: layer {layer} has the heads 0 to {last}")
+        return HeadId(0, 0), tr(message, head=text, layer=site, last=heads - 1)
     return HeadId(int(site), int(head)), ""
 
 
@@ -75,35 +78,42 @@ def finding(pattern: HeadPattern, kind: Kind) -> str:
     """What a head does on average, as a title."""
     label, names = pattern.label, SHARES[kind]
     if label in names:
-        return f"Mostly looks at the {names[label]} ({pattern.shares[label].value:.0%})"
+        text = mark("Mostly looks at the {place} ({share:.0%})")
+        return tr(text, place=tr(names[label]), share=pattern.shares[label].value)
     tokens = number(pattern.effective.value, 2)
     if label == "broad":
-        return f"Looks broadly: at {tokens} tokens at a time, {pattern.broad.value:.0%} of what it can see"
+        text = mark("Looks broadly: at {n} tokens at a time, {share:.0%} of what it can see")
+        return tr(text, n=tokens, share=pattern.broad.value)
     name, share = max(pattern.shares.items(), key=lambda item: item[1].value)
-    return f"No single habit: most on the {names[name]} ({share.value:.0%}), {tokens} tokens at a time"
+    text = mark("No single habit: most on the {place} ({share:.0%}), {n} tokens at a time")
+    return tr(text, place=tr(names[name]), share=share.value, n=tokens)
 
 
 def habit(label: str, kind: Kind) -> str:
     """The word for a head in a list."""
-    return {**SHARES[kind], "broad": "broad", "mixed": "mixed"}[label]
+    return tr({**SHARES[kind], "broad": mark("broad"), "mixed": mark("mixed")}[label])
 
 
 def definitions(pattern: HeadPattern, kind: Kind) -> str:
     """What is counted, on how many examples, and when a head gets its name."""
-    order = " Patches count in reading order." if kind == "image" else ""
-    return (
-        f"Mean share of its attention with 95% intervals, n = {pattern.examples:,} calibration rows. Shares may "
-        "overlap: the previous token may be the first one. From 40% on a head is named after the largest; a head is "
-        "broad if it looks at 60% or more of what it can see (the perplexity of its weights), and mixed otherwise. "
-        f"Tokens that can see themselves only are left out.{order}"
+    text = mark(
+        "Mean share of its attention with 95% intervals, n = {n:,} calibration rows. Shares may overlap: the previous "
+        "token may be the first one. From 40% on a head is named after the largest; a head is broad if it looks at 60% "
+        "or more of what it can see (the perplexity of its weights), and mixed otherwise. Tokens that can see "
+        "themselves only are left out."
     )
+    order = tr("Patches count in reading order.") if kind == "image" else ""
+    return f"{tr(text, n=pattern.examples)} {order}".rstrip()
 
 
 def ordinal(rank: int) -> str:
-    """
+    """The rank as English says it; other languages put the number into their sentence.
+
     >>> [ordinal(rank) for rank in (1, 2, 3, 4, 11, 12, 13, 21, 112)]
     ['1st', '2nd', '3rd', '4th', '11th', '12th', '13th', '21st', '112th']
     """
+    if language() != "en":
+        return f"{rank:,}"
     ending = "th" if rank % 100 in (11, 12, 13) else ORDINALS.get(rank % 10, "th")
     return f"{rank:,}{ending}"
 
@@ -114,19 +124,20 @@ def importance_row(importance: ImportanceMap, head: HeadId) -> dict[str, object]
     ranked = importance.ranked()
     estimate = intervals[head.site][head.head] if intervals else None
     return {
-        "criterion": criterion.label,
+        "criterion": tr(criterion.label),
         "rank from the least": ranked.index(head) + 1,
         "importance": importance.values[head.site][head.head],
         "low": estimate.low if estimate else None,
         "high": estimate.high if estimate else None,
-        "unit": criterion.unit,
+        "unit": tr(criterion.unit),
     }
 
 
 def rank_sentence(importance: ImportanceMap, head: HeadId) -> str:
     """Its place under one criterion."""
     rank, total = importance.ranked().index(head) + 1, len(importance.keep_values)
-    return f"{ordinal(rank)} of {total:,} from the least important, by {get_criterion(importance.criterion).label}"
+    text = mark("{rank} of {total:,} from the least important, by {criterion}")
+    return tr(text, rank=ordinal(rank), total=total, criterion=tr(get_criterion(importance.criterion).label))
 
 
 def nearest(divergences: Sequence[Sequence[float]], head: HeadId, count: int) -> list[tuple[HeadId, float]]:

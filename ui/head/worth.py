@@ -8,9 +8,9 @@ import pandas as pd
 import streamlit as st
 
 from pruning.importance import get_criterion
+from pruning.language import mark, tr
 from pruning.masks import HeadId
 from ui import details, state
-from ui import theme as look
 from ui.figures import change_text, main_metric, value_text
 from ui.head.following import follow
 from ui.head.words import importance_row, rank_sentence
@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 
 HEADS = Scoring("gradient")  # of which the scope counts
 FLIPS_SHOWN = 6
+RANK = "rank from the least"
+COLUMNS = (mark("criterion"), mark("importance"), mark("low"), mark("high"), mark("unit"))  # beside the rank
 
 
 def importance_view(model: LoadedModel, head: HeadId) -> None:
@@ -36,7 +38,7 @@ def importance_view(model: LoadedModel, head: HeadId) -> None:
     if fitting:
         _table(fitting, head)
     else:
-        st.caption("No criterion has been scored for this model and data yet.")
+        st.caption(tr("No criterion has been scored for this model and data yet."))
     missing = [name for name in in_scope("heads") if name not in fitting]
     if missing:
         _score(model, missing)
@@ -47,31 +49,36 @@ def _table(maps: dict[str, ImportanceMap], head: HeadId) -> None:
     st.markdown(f"**{rank_sentence(first, head)}.**")
     rows = sorted((importance_row(one, head) for one in maps.values()), key=lambda row: str(row["criterion"]))
     total = len(first.keep_values)
-    numbers = {name: st.column_config.NumberColumn(format="%.3g") for name in ("importance", "low", "high")}
-    rank = st.column_config.ProgressColumn(f"rank of {total:,}", format="%d", min_value=0, max_value=total)
+    numbers = {tr(name): st.column_config.NumberColumn(format="%.3g") for name in ("importance", "low", "high")}
+    rank = st.column_config.ProgressColumn(
+        tr("rank of {total:,}", total=total), format="%d", min_value=0, max_value=total, width=110
+    )
+    table = pd.DataFrame(rows).rename(columns=lambda name: name if name == RANK else tr(name))
     st.dataframe(
-        pd.DataFrame(rows), hide_index=True, placeholder="", height=min(420, 35 * (len(rows) + 1) + 3),
-        column_config={**numbers, "rank from the least": rank},
+        table, hide_index=True, placeholder="", height=min(420, 35 * (len(rows) + 1) + 3),
+        column_config={**numbers, RANK: rank, tr("criterion"): st.column_config.TextColumn(width=150)},
     )  # fmt: skip
-    st.caption(
-        f"Rank 1 is the least important head, {total:,} the most. Low and high: 95% interval over rows, for criteria "
+    text = mark(
+        "Rank 1 is the least important head, {total:,} the most. Low and high: 95% interval over rows, for criteria "
         "that are means over them."
     )
+    st.caption(tr(text, total=total))
 
 
 def _score(model: LoadedModel, missing: list[str]) -> None:
     """Pick one of what has not been scored, and score it."""
-    with st.expander(f"Score another criterion ({len(missing)} not scored)"):
+    with st.expander(tr("Score another criterion ({n} not scored)", n=len(missing))):
         name = st.selectbox(
-            "Criterion", missing, key="head_criterion", format_func=lambda one: get_criterion(one).label,
-            help="Scored on the calibration rows, for all heads at once.",
+            tr("Criterion"), missing, key="head_criterion", format_func=lambda one: tr(get_criterion(one).label),
+            help=tr("Scored on the calibration rows, for all heads at once."),
         )  # fmt: skip
         what, data = Scoring(name), state.current().data
-        st.caption(f"{get_criterion(name).about} Costs {get_criterion(name).cost}.")
+        costs = tr("Costs {cost}.", cost=tr(get_criterion(name).cost))
+        st.caption(f"{tr(get_criterion(name).about)} {costs}")
         job = store().scorer.latest((session_id(), "head score"))
         wanted = ("score", *what.key(model, data))
         wait_for(
-            job, wanted, "Score", lambda: store().maps.score(session_id(), model, data, what, "head score"),
+            job, wanted, tr("Score"), lambda: store().maps.score(session_id(), model, data, what, "head score"),
             store().scorer, primary=False,
         )  # fmt: skip
 
@@ -89,7 +96,7 @@ def loss_view(model: LoadedModel, head: HeadId) -> None:
 def _draw(job: Job) -> None:
     live: Live | None = job.result or job.partial
     if live is None:
-        st.caption("The first estimate comes after 80 examples.")
+        st.caption(tr("The first estimate comes after 80 examples."))
         return
     st.markdown(f"**{loss_sentence(live)}**")
     if live.after.complete:
@@ -102,11 +109,17 @@ def loss_sentence(live: Live) -> str:
     name = main_metric(live.before)
     change = live.comparison.differences["loss" if name == "perplexity" else name]
     if not live.after.complete:  # the two sides may stand on different numbers of examples
-        return f"So far, on {live.comparison.samples:,} examples: {change_text(live.comparison, name)}"
+        change_now = change_text(live.comparison, name)
+        return tr("So far, on {n:,} examples: {change}", n=live.comparison.samples, change=change_now)
     before, after = (value_text(one, name).partition(" (")[0] for one in (live.before, live.after))
     clear = not change.low <= 0 <= change.high
-    verdict = "" if clear else ": the interval holds zero, so nothing is known to have changed"
-    return f"{details.NAMES[name]} {before} with it, {after} without: {change_text(live.comparison, name)}{verdict}."
+    text = mark(
+        "{metric} {before} with it, {after} without: {change}: the interval holds zero, so nothing is known to have "
+        "changed."
+    )
+    text = mark("{metric} {before} with it, {after} without: {change}.") if clear else text
+    said = change_text(live.comparison, name)
+    return tr(text, metric=tr(details.NAMES[name]), before=before, after=after, change=said)
 
 
 def _flips(live: Live) -> None:
@@ -115,16 +128,17 @@ def _flips(live: Live) -> None:
     if not live.after.class_names:
         return
     if not flips:
-        st.markdown(f"**No prediction flips** among {live.comparison.samples:,} examples.")
+        st.markdown(tr("**No prediction flips** among {n:,} examples.", n=live.comparison.samples))
         return
     worse, better = live.comparison.count("worse"), live.comparison.count("better")
-    st.markdown(f"**{len(flips)} predictions flip:** {worse} become wrong, {better} become right.")
-    st.caption(f"McNemar's exact test of equally many losses and gains: p = {look.number(live.comparison.p_value, 2)}.")
+    text = mark("**{n} predictions flip:** {worse} become wrong, {better} become right.")
+    st.markdown(tr(text, n=len(flips), worse=worse, better=better))
+    st.caption(details.mcnemar_words(live.comparison.p_value))
     shown = flips if len(flips) <= FLIPS_SHOWN else _some(live)
     for flip in shown:
-        details.draw_flip(flip, ("with it", "without"))
+        details.draw_flip(flip, (tr("with it"), tr("without")))
     if len(shown) < len(flips):
-        st.caption(f"{len(shown)} of {len(flips)} are shown.")
+        st.caption(tr("{shown} of {n} are shown.", shown=len(shown), n=len(flips)))
 
 
 def _some(live: Live) -> list:

@@ -12,9 +12,10 @@ import pandas as pd
 import streamlit as st
 
 from pruning.history.records import KINDS, Record
+from pruning.language import mark, tr, trn
 from ui import state
 from ui.browser import owner
-from ui.history.words import duration, metric_text, removed_text
+from ui.history.words import duration, in_line, metric_text, removed_text
 
 if TYPE_CHECKING:
     from pruning.history.database import History, Wanted
@@ -22,18 +23,21 @@ if TYPE_CHECKING:
 PAGE = 50  # rows
 ALL_MODELS = ""
 SORTS = {
-    "Newest first": ("made", True),
-    "Oldest first": ("made", False),
-    "Main metric, highest first": ("metric", True),
-    "Main metric, lowest first": ("metric", False),
-    "Most removed first": ("removed", True),
-    "Longest first": ("seconds", True),
-    "Name": ("name", False),
-    "Kind": ("kind", False),
-    "Model": ("model", False),
-    "Data": ("data", False),
+    mark("Newest first"): ("made", True),
+    mark("Oldest first"): ("made", False),
+    mark("Main metric, highest first"): ("metric", True),
+    mark("Main metric, lowest first"): ("metric", False),
+    mark("Most removed first"): ("removed", True),
+    mark("Longest first"): ("seconds", True),
+    mark("Name"): ("name", False),
+    mark("Kind"): ("kind", False),
+    mark("Model"): ("model", False),
+    mark("Data"): ("data", False),
 }
-COLUMNS = ("Made", "★", "Kind", "Name", "Removed", "Main metric", "Model", "Data", "Took")
+COLUMNS = (
+    mark("Made"), "★", mark("Kind"), mark("Name"), mark("Removed"), mark("Main metric"), mark("Model"), mark("Data"),
+    mark("Took"),
+)  # fmt: skip
 KEEP: dict[str, Any] = {"persist_state": "session"}  # across pages
 
 
@@ -58,23 +62,32 @@ def filters(history: History) -> tuple[Wanted, str]:
     options = list(dict.fromkeys([ALL_MODELS, *models, chosen]))  # the last record of a model may be gone
     with st.container(horizontal=True, vertical_alignment="bottom"):
         text = st.text_input(
-            "Search", key=f"history_text_{version}", width=240, icon=":material/search:", **KEEP,
-            help="In names, models, data and settings, in upper or lower case.",
+            tr("Search"), key=f"history_text_{version}", width=240, icon=":material/search:", **KEEP,
+            help=tr("In names, models, data and settings, in upper or lower case."),
         )  # fmt: skip
         model = st.selectbox(
-            "Model", options, key=f"history_model_{version}", width=240, **KEEP,
-            format_func=lambda name: state.model_label(name) if name else "All models",
-            help="Only records of one model.",
+            tr("Model"), options, key=f"history_model_{version}", width=240, **KEEP,
+            format_func=lambda name: state.model_label(name) if name else tr("All models"),
+            help=tr("Only records of one model."),
         )  # fmt: skip
-        order = st.selectbox("Order", list(SORTS), key="history_order", width=240, help="Of all pages.", **KEEP)
+        order = st.selectbox(
+            tr("Order"), list(SORTS), key="history_order", width=240, help=tr("Of all pages."), format_func=tr, **KEEP
+        )
     with st.container(horizontal=True, vertical_alignment="bottom"):
         kinds = st.pills(
-            "Kinds", list(KINDS.all()), key=f"history_kinds_{version}", selection_mode="multi", **KEEP,
-            format_func=lambda name: KINDS.get(name).label, help="Those that are shown; all where none is picked. "
-            + " ".join(f"{one.label}: {one.about[:1].lower()}{one.about[1:]}" for one in KINDS.all().values()),
+            tr("Kinds"), list(KINDS.all()), key=f"history_kinds_{version}", selection_mode="multi", **KEEP,
+            format_func=lambda name: tr(KINDS.get(name).label), help=_about_kinds(),
         )  # fmt: skip
-        starred = st.toggle("Starred only", key=f"history_starred_{version}", help="Only records with a star.", **KEEP)
+        starred = st.toggle(
+            tr("Starred only"), key=f"history_starred_{version}", help=tr("Only records with a star."), **KEEP
+        )
     return Wanted(tuple(kinds or ()), text or "", bool(starred), model or ""), order
+
+
+def _about_kinds() -> str:
+    about = {tr(one.label): tr(one.about) for one in KINDS.all().values()}
+    each = [tr("{what}: {about}", what=label, about=f"{text[:1].lower()}{text[1:]}") for label, text in about.items()]
+    return in_line([tr("Those that are shown; all where none is picked."), *each])
 
 
 def show_all() -> None:
@@ -89,8 +102,8 @@ def table(history: History, wanted: Wanted, order: str) -> list[Record]:
     """Draw one page of what is found, and return the records that are selected on it."""
     total = history.count(owner(), wanted)
     if not total:
-        st.info("Nothing in the history is like that.")
-        st.button("Show all records", on_click=show_all)
+        st.info(tr("Nothing in the history is like that."))
+        st.button(tr("Show all records"), on_click=show_all)
         return []
     place, pages = st.container(), math.ceil(total / PAGE)
     number = 1
@@ -98,7 +111,14 @@ def table(history: History, wanted: Wanted, order: str) -> list[Record]:
         if pages > 1:
             number = min(pages, st.pagination(pages, key=f"history_page_{hash((wanted, order))}"))
         first = (number - 1) * PAGE
-        st.caption(f"{first + 1:,} to {min(total, first + PAGE):,} of {total:,} records. Tick rows to work with them.")
+        st.caption(
+            tr(
+                "{first:,} to {last:,} of {total:,} records. Tick rows to work with them.",
+                first=first + 1,
+                last=min(total, first + PAGE),
+                total=total,
+            )
+        )
     by, descending = SORTS[order]
     shown = history.find(owner(), wanted, by, descending, PAGE, first)
     with place:
@@ -121,9 +141,10 @@ def _draw(shown: Sequence[Record]) -> list[Record]:
             st.session_state["history_selected"] = selected(ids, answer["selection"]["rows"])
 
     st.dataframe(
-        frame(shown, zone()), hide_index=True, key=key, on_select=select, selection_mode="multi-row",
+        frame(shown, zone()).rename(columns=tr), hide_index=True, key=key, on_select=select, selection_mode="multi-row",
         selection_default={"selection": {"rows": at, "columns": [], "cells": []}}, column_config=_columns(),
-        height="content" if len(shown) <= 12 else 460, alt=f"{len(shown)} records of the history",
+        height="content" if len(shown) <= 12 else 460,
+        alt=trn("{n} record of the history", "{n} records of the history", len(shown)),
     )  # fmt: skip
     kept = st.session_state.get("history_selected", ())
     return [one for one in shown if one.id in kept]
@@ -136,11 +157,11 @@ def selected(ids: Sequence[int | None], rows: Sequence[object]) -> tuple[int, ..
 
 
 def frame(records: Sequence[Record], where: tzinfo) -> pd.DataFrame:
-    """A row for each record."""
+    """A row for each record, under `COLUMNS`."""
     rows = [
         (
             one.made.astimezone(where).replace(tzinfo=None, microsecond=0), "★" if one.starred else "",
-            KINDS.get(one.kind).label, one.name, removed_text(one), metric_text(one), state.model_label(one.model),
+            tr(KINDS.get(one.kind).label), one.name, removed_text(one), metric_text(one), state.model_label(one.model),
             state.data_label(one.data), duration(one.seconds),
         )
         for one in records
@@ -151,10 +172,10 @@ def frame(records: Sequence[Record], where: tzinfo) -> pd.DataFrame:
 def _columns() -> dict[str, Any]:
     column = st.column_config
     return {
-        "Made": column.DatetimeColumn(format="D MMM YYYY, HH:mm", width=150),
-        "★": column.TextColumn(width=40, help="Starred records are kept for good."),
-        "Name": column.TextColumn(width=130, help="Named records are kept for good."),
-        "Removed": column.TextColumn(width=125),
-        "Main metric": column.TextColumn(width=210, help="With its 95% interval."),
-        "Took": column.TextColumn(width=70, help="Computing alone, without waiting for others."),
+        tr("Made"): column.DatetimeColumn(format=tr("D MMM YYYY, HH:mm"), width=150),
+        "★": column.TextColumn(width=40, help=tr("Starred records are kept for good.")),
+        tr("Name"): column.TextColumn(width=130, help=tr("Named records are kept for good.")),
+        tr("Removed"): column.TextColumn(width=125),
+        tr("Main metric"): column.TextColumn(width=210, help=tr("With its 95% interval.")),
+        tr("Took"): column.TextColumn(width=70, help=tr("Computing alone, without waiting for others.")),
     }

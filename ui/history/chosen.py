@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import streamlit as st
 
 from pruning.history.records import LONGEST_NAME, Record
+from pruning.language import mark, tr, trn
 from ui import charts, scenarios, state
 from ui.browser import owner
 from ui.compare.maps import Grid, side_map
@@ -23,11 +24,11 @@ if TYPE_CHECKING:
     from pruning.history.database import History
 
 PAGES = {
-    "sweep": ("Trade-off", "pages/tradeoff.py"),
-    "recovery": ("Recover", "pages/recover.py"),
-    "export": ("Export", "pages/export.py"),
+    "sweep": (mark("Trade-off"), "pages/tradeoff.py"),
+    "recovery": (mark("Recover"), "pages/recover.py"),
+    "export": (mark("Export"), "pages/export.py"),
 }
-PRUNE = ("Prune", "pages/prune.py")  # where every other kind belongs
+PRUNE = (mark("Prune"), "pages/prune.py")  # where every other kind belongs
 DELETED, GOES_TO = "history_deleted", "history_goes_to"
 
 
@@ -38,7 +39,7 @@ def draw_chosen(history: History, records: Sequence[Record], theme: Theme) -> No
         _actions(history, records)
         details(records[0], theme)
     elif records:
-        st.header(f"{len(records)} records selected")
+        st.header(trn("{n} record selected", "{n} records selected", len(records)))
         _actions(history, records)
 
 
@@ -51,12 +52,13 @@ def _actions(history: History, records: Sequence[Record]) -> None:
     with st.container(horizontal=True):
         if len(records) == 1:
             label, path = PAGES.get(records[0].kind, PRUNE)
-            about = "Takes the model, data, criterion, mask and replacement back into use."
-            st.button(f"Reopen in {label}", type="primary", help=about, on_click=_go, args=(records[0], path))
-        st.button("Star" if star else "Remove star", on_click=_star, args=(history, numbers, star))
+            about = tr("Takes the model, data, criterion, mask and replacement back into use.")
+            text = tr("Reopen in {page}", page=tr(label))
+            st.button(text, type="primary", help=about, on_click=_go, args=(records[0], path))
+        st.button(tr("Star") if star else tr("Remove star"), on_click=_star, args=(history, numbers, star))
         if len(records) == 1:
             _rename(history, records[0])
-        st.button("Delete", on_click=_delete, args=(history, numbers))
+        st.button(tr("Delete"), on_click=_delete, args=(history, numbers))
 
 
 def _go(record: Record, path: str) -> None:
@@ -71,9 +73,10 @@ def follow() -> None:
 
 
 def _rename(history: History, record: Record) -> None:
-    with st.popover("Rename"), st.form(f"rename {record.id} {record.name}", border=False):
-        name = st.text_input("Name", record.name, max_chars=LONGEST_NAME, help="Named records are kept for good.")
-        if st.form_submit_button("Save") and record.id is not None and (name.strip() or record.kind != "scenario"):
+    with st.popover(tr("Rename")), st.form(f"rename {record.id} {record.name}", border=False):
+        about = tr("Named records are kept for good.")
+        name = st.text_input(tr("Name"), record.name, max_chars=LONGEST_NAME, help=about)
+        if st.form_submit_button(tr("Save")) and record.id is not None and (name.strip() or record.kind != "scenario"):
             history.rename(owner(), record.id, name)
             st.rerun()
 
@@ -98,10 +101,10 @@ def undo_line(history: History) -> None:
     gone: list[Record] = st.session_state.get(DELETED, [])
     if gone:
         with st.container(horizontal=True, vertical_alignment="center"):
-            what = plain(words.title(gone[0], zone())) if len(gone) == 1 else f"{len(gone):,} records"
-            st.markdown(f"Deleted: {what}.", width="content")
-            st.button("Undo", on_click=_undo, args=(history,), icon=":material/undo:")
-            st.button("Dismiss", on_click=lambda: st.session_state.pop(DELETED, None), type="tertiary")
+            what = tr("{n:,} records", n=len(gone)) if len(gone) > 1 else plain(words.title(gone[0], zone()))
+            st.markdown(tr("Deleted: {what}.", what=what), width="content")
+            st.button(tr("Undo"), on_click=_undo, args=(history,), icon=":material/undo:")
+            st.button(tr("Dismiss"), on_click=lambda: st.session_state.pop(DELETED, None), type="tertiary")
 
 
 def _undo(history: History) -> None:
@@ -135,18 +138,18 @@ def details(record: Record, theme: Theme) -> None:
     """All numbers, what was asked for, and the mask."""
     took = words.duration(record.seconds)
     parts = [words.when(record.made, zone()), state.model_label(record.model), state.data_label(record.data)]
-    st.caption(plain(" · ".join([*parts, *([f"took {took}"] if took else [])])))
+    st.caption(plain(" · ".join([*parts, *([tr("took {time}", time=took)] if took else [])])))
     left, right = st.columns([3, 2], gap="large")
     with left:
         metrics = words.metric_rows(record)
         if metrics:
             changed = any(change for _, _, change in metrics)
-            heads = ["", "Value (95% interval)", *(["Change from unpruned"] if changed else [])]
-            _table("All metrics", heads, [row if changed else row[:2] for row in metrics])
+            heads = ["", tr("Value (95% interval)"), *([tr("Change from unpruned")] if changed else [])]
+            _table(tr("All metrics"), heads, [row if changed else row[:2] for row in metrics])
         else:
-            st.markdown("No metric was measured in this step.")
+            st.markdown(tr("No metric was measured in this step."))
         rows = [*words.other_numbers(record), *words.setting_rows(record)]
-        _table("Settings", ["", "Settings and counts"], rows)
+        _table(tr("Settings"), ["", tr("Settings and counts")], rows)
     with right:
         _mask(record, theme)
 
@@ -156,16 +159,16 @@ def _mask(record: Record, theme: Theme) -> None:
     known = isinstance(noted, list) and all(isinstance(one, int) for one in noted)
     heads_per_site: list[int] = noted if known and noted else []
     names = site_names(["self"] * len(heads_per_site))
-    st.markdown(f"**Removed:** {words.removed_text(record)}")
+    st.markdown(tr("**Removed:** {parts}", parts=words.removed_text(record)))
     if not record.mask:
         return
     if record.mask.heads and heads_per_site:
         figure = side_map(Grid(tuple(heads_per_site), names), record.mask.heads, title="", theme=theme)
         st.plotly_chart(
             figure, theme=None, config=charts.CONFIG,
-            key=f"history_mask_{record.id}", alt=f"The mask: {words.removed_text(record)} removed.",
+            key=f"history_mask_{record.id}", alt=tr("The mask: {removed} removed.", removed=words.removed_text(record)),
         )  # fmt: skip
-    with st.expander("As a list"):
+    with st.expander(tr("As a list")):
         st.markdown("  \n".join(map(plain, words.mask_lines(record, names))))
 
 

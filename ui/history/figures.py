@@ -10,15 +10,19 @@ import pandas as pd
 import plotly.graph_objects as go
 
 from pruning.history.records import KINDS, Record, estimate_in
+from pruning.language import mark, tr, trn
 from pruning.scopes import SCOPES, Scope
 from ui import theme as look
 from ui.details import PERCENT
 from ui.figure import figure_with_heading
 from ui.history.entries import CHANGE
-from ui.history.words import gone, metric_text, removed_text, title, when
+from ui.history.words import gone, in_line, metric_name, metric_text, part_text, removed_text, title, when
 from ui.theme import Theme
 
 SYMBOLS = {"evaluation": "circle", "sweep": "diamond", "recovery": "square", "export": "triangle-up", "scenario": "x"}
+
+REMOVED = {"heads": mark("heads removed"), "neurons": mark("neurons removed"), "layers": mark("layers removed")}
+COLUMNS = (mark("made"), mark("what"), mark("removed"), mark("main metric"), mark("clear loss"))
 
 
 def comparable(records: Sequence[Record]) -> list[Record]:
@@ -48,9 +52,13 @@ def finding(records: Sequence[Record]) -> str:
     scope = scope_of(records)
     fine = [one for one in records if one.mask and unharmed(one) and gone(one, scope)[0]]
     if not fine:
-        return f"{len(records):,} measured model{'s' if len(records) != 1 else ''}, one pair of model and data"
-    most, total = gone(max(fine, key=lambda one: gone(one, scope)[0]), scope)
-    return f"{most:,}{f' of {total:,}' if total else ''} {scope} went without a clear loss"
+        return trn(
+            "{n} measured model, one pair of model and data",
+            "{n:,} measured models, one pair of model and data",
+            len(records),
+        )
+    most = max(fine, key=lambda one: gone(one, scope)[0])
+    return tr("{removed} went without a clear loss", removed=part_text(most, scope))
 
 
 def over_time(records: Sequence[Record], zone: tzinfo, theme: Theme) -> go.Figure:
@@ -62,7 +70,7 @@ def over_time(records: Sequence[Record], zone: tzinfo, theme: Theme) -> go.Figur
     scope, name = scope_of(records), records[-1].main[0] if records and records[-1].main else "accuracy"
     factor = 100 if name in PERCENT else 1
     shades = look.sequential(theme, 33)[12:]
-    subtitle = f"{len(records):,} measured · 95% intervals · stronger is newer"
+    subtitle = tr("{n:,} measured · 95% intervals · stronger is newer", n=len(records))
     figure = figure_with_heading(theme, finding(records), subtitle, 300, bottom_px=56)
     for kind in dict.fromkeys(one.kind for one in records):
         chosen = [(place, one) for place, one in enumerate(records) if one.kind == kind]
@@ -70,24 +78,25 @@ def over_time(records: Sequence[Record], zone: tzinfo, theme: Theme) -> go.Figur
         colours = [shades[round(place / max(1, len(records) - 1) * (len(shades) - 1))] for place, _ in chosen]
         figure.add_scatter(
             x=[gone(one, scope)[0] for _, one in chosen], y=[factor * one.value for one in values], mode="markers",
-            name=KINDS.get(kind).label, marker={"size": 10, "color": colours, "symbol": SYMBOLS.get(kind, "circle")},
+            name=tr(KINDS.get(kind).label),
+            marker={"size": 10, "color": colours, "symbol": SYMBOLS.get(kind, "circle")},
             error_y={
                 "type": "data", "symmetric": False, "thickness": 1, "width": 0, "color": look.tokens(theme).secondary,
                 "array": [factor * (one.high - one.value) for one in values],
                 "arrayminus": [factor * (one.value - one.low) for one in values],
             },
-            text=[f"{title(one, zone)}<br>{metric_text(one)}<br>{removed_text(one)} removed" for _, one in chosen],
+            text=["<br>".join([title(one, zone), metric_text(one), _without(one)]) for _, one in chosen],
             hovertemplate="%{text}<extra></extra>",
         )  # fmt: skip
     several = len(figure.data) > 1
     figure.update_layout(showlegend=several, legend={"orientation": "h", "y": -0.2, "x": 0})
     most = max((gone(one, scope)[0] for one in records), default=0)
     figure.update_xaxes(
-        title_text=f"{scope} removed", fixedrange=True, range=[-0.04 * (most + 1), 1.04 * (most + 1)], nticks=8,
+        title_text=tr(REMOVED[scope]), fixedrange=True, range=[-0.04 * (most + 1), 1.04 * (most + 1)], nticks=8,
         tickformat=",d", dtick=1 if most < 8 else None,
     )  # fmt: skip
     figure.update_yaxes(
-        title_text=name + (", percent" if factor == 100 else ""),
+        title_text=tr("{metric}, percent", metric=metric_name(name)) if factor == 100 else metric_name(name),
         fixedrange=True,
         nticks=6,
         range=_room(records, factor),
@@ -108,17 +117,30 @@ def _room(records: Sequence[Record], factor: float) -> list[float] | None:
 def describe_over_time(records: Sequence[Record]) -> str:
     """The same for those who do not see it."""
     if not records:
-        return "No measured models yet."
-    return f"{finding(records)}. The newest of {len(records):,}: {metric_text(records[-1])} with " + (
-        f"{removed_text(records[-1])} removed."
+        return tr("No measured models yet.")
+    newest = tr(
+        "The newest of {n:,}: {metric} with {removed} removed",
+        n=len(records),
+        metric=metric_text(records[-1]),
+        removed=removed_text(records[-1]),
     )
+    return in_line([look.as_sentence(finding(records)), look.as_sentence(newest)])
+
+
+def _without(record: Record) -> str:
+    return tr("{removed} removed", removed=removed_text(record))
 
 
 def table_over_time(records: Sequence[Record], zone: tzinfo) -> pd.DataFrame:
     """The chart's twin, the newest first."""
     rows = [
-        {"made": when(one.made, zone), "what": title(one, zone), "removed": removed_text(one)}
-        | {"main metric": metric_text(one), "clear loss": "no" if unharmed(one) else "yes"}
+        (
+            when(one.made, zone),
+            title(one, zone),
+            removed_text(one),
+            metric_text(one),
+            tr("no") if unharmed(one) else tr("yes"),
+        )
         for one in reversed(records)
     ]
-    return pd.DataFrame(rows, columns=["made", "what", "removed", "main metric", "clear loss"])
+    return pd.DataFrame(rows, columns=list(COLUMNS))

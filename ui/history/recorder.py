@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, TypeVar
 from pruning.conversion import cache_folder
 from pruning.errors import PruningError
 from pruning.history.records import LOOKED_AT, Record
+from pruning.language import mark, tr
 from ui.jobs import Cache
 
 if TYPE_CHECKING:
@@ -26,7 +27,7 @@ AGAIN_WITHIN = 200  # newest records of an owner, among which the same work is n
 KEPT_SESSIONS = 5000
 EXIT_SECONDS = 5.0  # for what is still to be written at the end
 SETTING, OFF = "HEADROOM_DATABASE", ("", "off")
-NO_DATABASE = f"{SETTING} names no database, so nothing is recorded"
+NO_DATABASE = mark("HEADROOM_DATABASE names no database, so nothing is recorded")
 _log = logging.getLogger(__name__)
 
 
@@ -47,16 +48,14 @@ class Recorder:
         url: Of the database; None for no history. It is opened by the first who needs it.
         kept: How many unnamed and unstarred records an owner has at most.
 
-    Attributes:
-        problem: Why there is no history; empty where there is one.
-        lost: Why the last record could not be written; empty where it was.
+    The errors are kept as they are, since they are translated when they are read.
     """
 
     def __init__(self, url: str | None, kept: int) -> None:
         self._url, self._kept = url, kept
-        self.problem = "" if url else NO_DATABASE
+        self._problem: PruningError | str = "" if url else NO_DATABASE
         self._history: History | None = None
-        self.lost = ""
+        self._lost: PruningError | str = ""
         self._opening, self._starting = threading.Lock(), threading.Lock()
         self._owners, self._looked_at = Cache(KEPT_SESSIONS), Cache(KEPT_SESSIONS)
         self._queue: queue.Queue[Callable[[], None] | None] = queue.Queue(MOST_WAITING)
@@ -72,9 +71,19 @@ class Recorder:
                 criterion = self._looked_at.get(record.owner)
                 settings = {LOOKED_AT: criterion, **record.settings} if criterion else record.settings
                 history.add(replace(record, owner=self.owner(record.owner), settings=settings), AGAIN_WITHIN)
-                self.lost = ""
+                self._lost = ""
 
         self._later(work)
+
+    @property
+    def problem(self) -> str:
+        """Why there is no history, in the language of now; empty where there is one."""
+        return tr(self._problem) if isinstance(self._problem, str) else str(self._problem)
+
+    @property
+    def lost(self) -> str:
+        """Why the last record could not be written, in the language of now; empty where it was."""
+        return str(self._lost)
 
     # Whose records -----------------------------------------------------------------------------------------------
 
@@ -101,14 +110,14 @@ class Recorder:
     def history(self) -> History | None:
         """The open history; None where there is none, and then ``problem`` says why."""
         with self._opening:
-            if self._history is None and self._url and not self.problem:
+            if self._history is None and self._url and not self._problem:
                 from pruning.history.database import History
 
                 try:
                     self._history = History(self._url, self._kept)
                 except PruningError as error:
                     _log.warning("there is no history: %s", error)
-                    self.problem = str(error)
+                    self._problem = error.with_traceback(None)
             return self._history
 
     def attempt(self, work: Callable[[History], Found]) -> Found | None:
@@ -118,13 +127,13 @@ class Recorder:
             return work(history) if history is not None else None
         except PruningError as error:
             _log.warning("%s", error)
-            self.lost = str(error)
+            self._lost = error.with_traceback(None)
             return None
 
     def retry(self) -> None:
         """Try again to open it."""
         if self._url:
-            self.problem = ""
+            self._problem = ""
 
     def wait(self) -> None:
         """Until all that has been asked for by now is written."""
@@ -161,7 +170,7 @@ class Recorder:
             try:
                 work()
             except PruningError as error:
-                self.lost = str(error)
+                self._lost = error.with_traceback(None)
                 _log.warning("a record is lost: %s", error)
             except Exception:  # a bug: in the log, and the next record is written
                 _log.exception("a record is lost")

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import streamlit as st
 
+from pruning.language import tr
 from ui import charts, state
 from ui.browser import owner
 from ui.controls import mirror_key, on_move
@@ -26,19 +27,22 @@ def draw_timeline(history: History, theme: Theme) -> None:
     sources = history.sources(owner())
     if not sources:
         return
-    st.header("Over time")
+    st.header(tr("Over time"))
     model, data = _source(sources)
     found = history.find(owner(), Wanted(model=model, data=data), limit=MOST)
     records = comparable(found)
     if not records:
-        st.info("Nothing of this model and data has been measured yet. Open Prune, and the first figures appear here.")
+        st.info(
+            tr("Nothing of this model and data has been measured yet. Open Prune, and the first figures appear here.")
+        )
         return
     st.plotly_chart(
         over_time(records, zone(), theme), theme=None, config=charts.CONFIG, key="history_over_time",
         alt=describe_over_time(records),
     )  # fmt: skip
-    with st.expander("As a table"):
-        st.dataframe(table_over_time(records, zone()), hide_index=True, alt="The points of the chart, the newest first")
+    with st.expander(tr("As a table")):
+        table = table_over_time(records, zone()).rename(columns=tr)
+        st.dataframe(table, hide_index=True, alt=tr("The points of the chart, the newest first"))
 
 
 def _source(sources: list[tuple[str, str]]) -> tuple[str, str]:
@@ -54,9 +58,9 @@ def _source(sources: list[tuple[str, str]]) -> tuple[str, str]:
         return source
 
     st.selectbox(
-        "Model and data", sources, index=sources.index(shown), key=key, width=480,
+        tr("Model and data"), sources, index=sources.index(shown), key=key, width=480,
         format_func=lambda pair: f"{state.model_label(pair[0])} · {state.data_label(pair[1])}",
         on_change=on_move("history_source_picker", key, choose),
-        help="The chart shows measurements of one model on one data set: others would not be comparable.",
+        help=tr("The chart shows measurements of one model on one data set: others would not be comparable."),
     )  # fmt: skip
     return shown

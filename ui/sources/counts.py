@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING
 
 import streamlit as st
 
-from pruning.errors import PruningError
+from pruning.errors import PruningError, message_of
 from pruning.fitting import SPLITS, Fit
+from pruning.language import listing, mark, tr, trn
 from pruning.sources import Source, find_source, keep
 from ui import charts, state
 from ui.jobs import Job
@@ -26,28 +27,34 @@ if TYPE_CHECKING:
 
 REFUSED_SHOWN, TEXT_SHOWN, CHUNK = 50, 200, 256
 TOKENS_AROUND = 16  # that a tokenizer may put around a text
-ROWS_WORDS = {"calibration": "Choose what to remove", "evaluation": "Measure the result"}
+ROWS_WORDS = {"calibration": mark("Choose what to remove"), "evaluation": mark("Measure the result")}
 
 
 def draw_fit(draft: Draft, table: pd.DataFrame, found: Fit, target: Target, theme: Theme) -> None:
     """The counts, the rows that do not fit, and the balance."""
-    st.header("What fits")
+    st.header(tr("What fits"))
     columns = st.columns(3)
-    columns[0].metric("Rows that fit", f"{found.fitting:,} of {len(table):,}")
+    columns[0].metric(tr("Rows that fit"), tr("{done:,} of {total:,}", done=found.fitting, total=len(table)))
     for column, part in zip(columns[1:], SPLITS, strict=True):
         count = len(found.rows(part))
-        column.metric(ROWS_WORDS[part], f"{min(count, LIVE_ROWS):,}")
+        column.metric(tr(ROWS_WORDS[part]), f"{min(count, LIVE_ROWS):,}")
         if count > LIVE_ROWS:
-            column.caption(f"{LIVE_ROWS:,} at random of {count:,}")
-    st.caption(
-        f"The pages read at most {LIVE_ROWS:,} rows of each part, so that answers stay quick; `HEADROOM_ROWS` sets "
-        "another number, and the command line reads all."
+            column.caption(tr("{n:,} at random of {total:,}", n=LIVE_ROWS, total=count))
+    text = mark(
+        "The pages read at most {n:,} rows of each part, so that answers stay quick; `HEADROOM_ROWS` sets another "
+        "number, and the command line reads all."
     )
+    st.caption(tr(text, n=LIVE_ROWS))
     draw_refused(draft, table, found)
     if shared := found.shared:
         st.warning(
-            f"{shared:,} {'input chooses and measures' if shared == 1 else 'inputs choose and measure'}: the split "
-            "column puts equal rows into both parts, so results may look better than they are."
+            trn(
+                "{n:,} input chooses and measures: the split column puts equal rows into both parts, so results may "
+                "look better than they are.",
+                "{n:,} inputs choose and measure: the split column puts equal rows into both parts, so results may "
+                "look better than they are.",
+                shared,
+            )
         )
     draw_lengths(found, target)
     if target.classes and draft.reading.label and found.fitting:
@@ -56,9 +63,10 @@ def draw_fit(draft: Draft, table: pd.DataFrame, found: Fit, target: Target, them
             balance_chart(balance, len(target.classes), theme), theme=None, config=charts.CONFIG,
             alt=describe_balance(balance, len(target.classes)), key="source_balance",
         )  # fmt: skip
-        with st.expander("As a table"):
+        with st.expander(tr("As a table")):
             rows = [
-                {"class": name, "choose": n["calibration"], "measure": n["evaluation"]} for name, n in balance.items()
+                {tr("class"): name, tr("choose"): n["calibration"], tr("measure"): n["evaluation"]}
+                for name, n in balance.items()
             ]
             st.dataframe(rows, hide_index=True)
 
@@ -69,13 +77,18 @@ def draw_refused(draft: Draft, table: pd.DataFrame, found: Fit) -> None:
     if not refused:
         return
     count, reading = sum(refused.values()), draft.reading
-    reasons = ", ".join(f"{number:,} × {reason}" for reason, number in refused.items())
-    st.warning(plain(f"{count:,} of {len(table):,} rows ({percent(count / len(table))}) do not fit: {reasons}."))
-    with st.expander(f"Rows that do not fit, the first {min(count, REFUSED_SHOWN)}"):
+    reasons = listing(f"{number:,} × {tr(reason)}" for reason, number in refused.items())
+    text = mark("{n:,} of {total:,} rows ({share}) do not fit: {reasons}.")
+    st.warning(plain(tr(text, n=count, total=len(table), share=percent(count / len(table)), reasons=reasons)))
+    with st.expander(tr("Rows that do not fit, the first {n}", n=min(count, REFUSED_SHOWN))):
         shown = [row for row, reason in enumerate(found.reasons) if reason][:REFUSED_SHOWN]
         names = list(dict.fromkeys(filter(None, (reading.text, reading.label, reading.split))))
         lines = [
-            {"row": row, "why": found.reasons[row], **{name: cell_text(table[name].iloc[row]) for name in names}}
+            {
+                tr("row"): row,
+                tr("why"): tr(found.reasons[row]),
+                **{name: cell_text(table[name].iloc[row]) for name in names},
+            }
             for row in shown
         ]
         st.dataframe(lines, hide_index=True)
@@ -83,7 +96,7 @@ def draw_refused(draft: Draft, table: pd.DataFrame, found: Fit) -> None:
 
 def cell_text(value: object) -> str:
     """A cell as a short text: pictures and nested values would fill the page."""
-    text = "an image" if isinstance(value, dict) and "bytes" in value else str(value)
+    text = tr("an image") if isinstance(value, dict) and "bytes" in value else str(value)
     return text if len(text) <= TEXT_SHOWN else f"{text[:TEXT_SHOWN]}…"
 
 
@@ -102,18 +115,24 @@ def draw_lengths(found: Fit, target: Target) -> None:
         st.fragment(_wait_for_lengths, run_every=REFRESH_SECONDS)(job)
     elif job.state == "done":
         longer, limit = job.result
-        verb = "is" if longer == 1 else "are"
-        st.caption(
-            f"{longer:,} of the {len(used):,} rows that are used {verb} longer than the model reads ({limit:,} tokens) "
-            f"and {verb} cut there." if longer else f"All texts are within the {limit:,} tokens that the model reads."
+        if not longer:
+            st.caption(tr("All texts are within the {n:,} tokens that the model reads.", n=limit))
+            return
+        some = trn(
+            "{n:,} of the {total:,} rows that are used is longer than the model reads ({limit:,} tokens) and is cut "
+            "there.",
+            "{n:,} of the {total:,} rows that are used are longer than the model reads ({limit:,} tokens) and are cut "
+            "there.",
+            longer, total=len(used), limit=limit,
         )  # fmt: skip
+        st.caption(some)
 
 
 def _wait_for_lengths(job: Job) -> None:
     state.note_url()
     if not job.active:
         st.rerun()
-    st.caption("Counting the texts that are longer than the model reads …")
+    st.caption(tr("Counting the texts that are longer than the model reads …"))
 
 
 def count_long(job: Job, model: LoadedModel, texts: list[str]) -> tuple[int, int]:
@@ -140,16 +159,17 @@ def use_button(draft: Draft, found: Fit, target: Target) -> None:
     missing = [part for part in SPLITS if not found.rows(part)]
     problem = ""
     if target.classes and draft.reading.label is None:
-        problem = "Choose the label column first: this model is measured against labels."
+        problem = tr("Choose the label column first: this model is measured against labels.")
     elif not found.fitting:
-        problem = "No row fits yet. Choose other columns, or say what the labels mean."
+        problem = tr("No row fits yet. Choose other columns, or say what the labels mean.")
     elif missing:
-        problem = f"No row would {'choose' if missing[0] == 'calibration' else 'measure'}: divide the rows otherwise."
+        choose = tr("No row would choose: divide the rows otherwise.")
+        problem = choose if missing[0] == "calibration" else tr("No row would measure: divide the rows otherwise.")
     if problem:
         st.info(problem)
     with st.container(horizontal=True):
-        st.button("Use this data", type="primary", disabled=bool(problem), on_click=_use, args=(draft,))
-        st.button("Discard", on_click=discard)
+        st.button(tr("Use this data"), type="primary", disabled=bool(problem), on_click=_use, args=(draft,))
+        st.button(tr("Discard"), on_click=discard)
 
 
 def _use(draft: Draft) -> None:
@@ -157,7 +177,7 @@ def _use(draft: Draft) -> None:
     try:
         source = keep(draft.name, draft.file, draft.reading)
     except PruningError as error:
-        st.session_state["draft_problem"] = f"{str(error)[:1].upper()}{str(error)[1:]}."
+        st.session_state["draft_problem"] = message_of(error)
         return
     take(source.id)
     discard()
@@ -179,21 +199,22 @@ def draw_sources(sources: list[str]) -> None:
     found = [source for source in map(_found, sources) if source is not None]
     if not found:
         return
-    st.header("Your data in this session")
+    st.header(tr("Your data in this session"))
     for source in found:
         used = source.id in (state.current().data, st.session_state.get("data_wanted"))
         with st.container(border=True):
             with st.container(horizontal=True, vertical_alignment="center", horizontal_alignment="distribute"):
                 st.markdown(f"**{plain(source.name)}** · {plain(_columns_text(source))}")
                 if used:
-                    st.markdown("In use")
+                    st.markdown(tr("In use"))
                 else:
-                    st.button("Use", key=f"use {source.id}", on_click=take, args=(source.id,))
+                    st.button(tr("Use"), key=f"use {source.id}", on_click=take, args=(source.id,))
             st.code(_command(source), language="bash", wrap_lines=True)
-    st.caption(
+    text = mark(
         "The link of a page carries this data to whoever has it, on this server only. What has not been used for the "
         "longest time is deleted when the space for own data is full."
     )
+    st.caption(tr(text))
 
 
 def _found(source: str) -> Source | None:
@@ -205,7 +226,8 @@ def _found(source: str) -> Source | None:
 
 def _columns_text(source: Source) -> str:
     parts = [source.reading.text, source.reading.label, source.reading.split]
-    return f"{' → '.join(filter(None, parts[:2]))}" + (f", divided by {parts[2]}" if parts[2] else "")
+    columns = " → ".join(filter(None, parts[:2]))
+    return tr("{columns}, divided by {split}", columns=columns, split=parts[2]) if parts[2] else columns
 
 
 def _command(source: Source) -> str:

@@ -85,11 +85,11 @@ def begin_path(path: str) -> None:
         DataError: This server does not open it, or it cannot be read.
     """
     if not allowed.inside(path):
-        raise DataError(f"this server does not open {path[:80]!r}: {allowed.data_allowed()}")
+        raise DataError("this server does not open {name!r}: {allowed}", name=path[:80], allowed=allowed.data_allowed())
     try:
         file = Path(path).expanduser().resolve()
     except (OSError, ValueError, RuntimeError) as error:
-        raise DataError(f"{path[:80]!r} is no path") from error
+        raise DataError("{path!r} is no path", path=path[:80]) from error
     if file.is_dir():
         begin_draft(file.name, gather(file))
     else:
@@ -173,7 +173,7 @@ def _key(draft: Draft) -> tuple[object, ...]:
     try:
         changed = draft.file.stat().st_mtime_ns
     except OSError as error:
-        raise DataError(f"{draft.name} is no longer there: bring it again") from error
+        raise DataError("{name} is no longer there: bring it again", name=draft.name) from error
     return draft.file, changed, draft.reading.encoding, draft.reading.separator
 
 

@@ -8,13 +8,14 @@ import streamlit as st
 
 from pruning.data import is_source
 from pruning.errors import PruningError
+from pruning.language import listing, tr, trn
 from ui import allowed, state
 from ui.sources.counts import cell_text, draw_fit, draw_sources, use_button
 from ui.sources.draft import Draft, discard, fit_of, fitted, note_in_use, own_sources, present, table_of, target
 from ui.sources.getting import get_table
 from ui.sources.mapping import column_pickers, label_pickers, split_pickers, written_pickers
 from ui.store import store
-from ui.theme import Theme, plain
+from ui.theme import Theme, as_sentence, plain
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -40,23 +41,23 @@ def data_in_use() -> None:
     try:
         allowed.check_data(data)
     except PruningError as error:
-        st.warning(plain(f"{str(error)[:1].upper()}{str(error)[1:]}."))
+        st.warning(plain(as_sentence(error)))
         return
-    st.markdown(f"In use: **{plain(state.data_label(data))}**.")
+    st.markdown(tr("In use: **{data}**.", data=plain(state.data_label(data))))
     if is_source(data):
-        st.page_link("pages/explore.py", label="See which heads this model needs for it")
+        st.page_link("pages/explore.py", label=tr("See which heads this model needs for it"))
 
 
 def draw_draft(draft: Draft, theme: Theme) -> None:
     """The table that is being looked at."""
     try:
-        with st.spinner("Reading the table …"):
+        with st.spinner(tr("Reading the table …")):
             table = table_of(draft)
     except PruningError as error:
         st.header(plain(draft.name))
-        st.error(plain(f"{str(error)[:1].upper()}{str(error)[1:]}."))
+        st.error(plain(as_sentence(error)))
         written_pickers(draft)
-        st.button("Bring another table", on_click=discard)
+        st.button(tr("Bring another table"), on_click=discard)
         return
     preview(draft, table)
     written_pickers(draft)
@@ -64,37 +65,37 @@ def draw_draft(draft: Draft, theme: Theme) -> None:
     if wanted is None:
         failed = store().request_model(state.current().model).state == "failed"
         st.info(
-            "There is no model to fit this table to: pick one in the sidebar." if failed
-            else "The model is loading. Labels are matched to its classes when it is there."
+            tr("There is no model to fit this table to: pick one in the sidebar.") if failed
+            else tr("The model is loading. Labels are matched to its classes when it is there.")
         )  # fmt: skip
-        st.button("Discard", on_click=discard)
+        st.button(tr("Discard"), on_click=discard)
         return
     draft = fitted(draft, table, wanted)
-    st.header("Columns")
+    st.header(tr("Columns"))
     column_pickers(draft, table, wanted)
     try:
-        with st.spinner("Looking at each row …"):
+        with st.spinner(tr("Looking at each row …")):
             found = fit_of(draft, table)
     except PruningError as error:
-        st.error(plain(f"{error}."))
+        st.error(plain(as_sentence(error)))
         return
     label_pickers(draft, table, wanted)
-    st.header("Choosing and measuring")
+    st.header(tr("Choosing and measuring"))
     split_pickers(draft, table)
     draw_fit(draft, table, found, wanted, theme)
     use_button(draft, found, wanted)
     if problem := st.session_state.get("draft_problem"):
-        st.error(plain(problem))
+        st.error(plain(as_sentence(problem)))
 
 
 def preview(draft: Draft, table: pd.DataFrame) -> None:
     """The first rows as they are written."""
     st.header(plain(draft.name))
-    wide = f", the first {PREVIEW_COLUMNS} shown" if len(table.columns) > PREVIEW_COLUMNS else ""
-    rows, columns = len(table), len(table.columns)
-    st.caption(
-        f"{rows:,} {'row' if rows == 1 else 'rows'}, {columns:,} {'column' if columns == 1 else 'columns'}{wide}"
-    )
+    columns = len(table.columns)
+    parts = [trn("{n:,} row", "{n:,} rows", len(table)), trn("{n:,} column", "{n:,} columns", columns)]
+    if columns > PREVIEW_COLUMNS:
+        parts.append(tr("the first {n} shown", n=PREVIEW_COLUMNS))
+    st.caption(listing(parts))
     names = list(table.columns)[:PREVIEW_COLUMNS]
     first = table[names].head(PREVIEW_ROWS)
     st.dataframe({name: [cell_text(value) for value in first[name]] for name in names}, hide_index=True)

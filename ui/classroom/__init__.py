@@ -1,0 +1,1 @@
+"""The class page: a teacher opens a class and sees what it guesses."""
