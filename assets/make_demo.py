@@ -5,6 +5,7 @@
     python assets/make_demo.py compare      # fine-tune all weights, too, to know what LoRA costs
     python assets/make_demo.py importance   # score the calibration rows under every criterion, measure, write the card
     python assets/make_demo.py sweep        # measure many plans on all evaluation rows: the first chart of Trade-off
+    python assets/make_demo.py steps        # find what each step of Present's slider removes
 
 Sources:
     Ratings: Hutto & Gilbert, "VADER: A Parsimonious Rule-based Model for Sentiment Analysis of Social Media Text",
@@ -258,6 +259,27 @@ def make_sweep(threads: int) -> None:
     table.to_csv(DEMO / "sweep.csv", index=False, lineterminator="\n")
 
 
+def make_steps(threads: int) -> None:
+    """Write what each step of the slider of Present removes: the searches take minutes, and nobody should wait."""
+    from datetime import UTC, datetime
+
+    from pruning import DataSpec, load_data, load_model, task_of
+    from pruning.models import set_threads
+    from pruning.search.planning import search
+    from ui.present.choice import Choice, possible
+
+    set_threads(threads)
+    model = load_model("demo")
+    calibration = task_of(model).encode(model, load_data(DataSpec("demo", "calibration")))
+    steps = {}
+    for kind in ("heads", "macs"):
+        found = possible(search(model, calibration, Choice(kind).request(model.anatomy)), kind)
+        steps[kind] = {percent: mask.to_code() for percent, mask in found.items()}
+        print(kind, *steps[kind], flush=True)
+    kept = {"model": model.fingerprint, "data": calibration.fingerprint, "made": f"{datetime.now(UTC):%Y-%m-%d}"}
+    (DEMO / "steps.json").write_text(json.dumps({**kept, "steps": steps}, indent=1) + "\n", encoding="utf-8")
+
+
 def card(measured: dict) -> str:
     """The model card, with the figures that were measured just now."""
     splits = json.loads((DEMO / "data" / "splits.json").read_text(encoding="utf-8"))
@@ -311,13 +333,13 @@ Measured on {made} with 95% Wilson intervals; beside it, fine-tuning all weights
 
 ## Make it again
 `python assets/make_demo.py data`, then `train`, `compare` and `importance`: about an hour and a half on two CPU cores.
-`sweep` measures the table behind the first chart of the Trade-off page.
+`sweep` measures the table behind the first chart of the Trade-off page, `steps` finds the cuts that Present offers.
 """
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("stage", choices=["data", "train", "compare", "importance", "sweep"])
+    parser.add_argument("stage", choices=["data", "train", "compare", "importance", "sweep", "steps"])
     parser.add_argument("--threads", type=int, default=2)
     arguments = parser.parse_args()
     if arguments.stage == "data":
@@ -328,8 +350,10 @@ def main() -> None:
         compare(arguments.threads)
     elif arguments.stage == "importance":
         make_importance(arguments.threads)
-    else:
+    elif arguments.stage == "sweep":
         make_sweep(arguments.threads)
+    else:
+        make_steps(arguments.threads)
 
 
 if __name__ == "__main__":

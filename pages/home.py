@@ -18,14 +18,14 @@ DOORS = (
         mark("See which heads the task needs, under more than twenty published criteria."),
     ),
     (
-        mark("Prune"),
-        "pages/prune.py",
-        mark("Take heads away with a click and watch accuracy answer on real examples."),
+        mark("Learn"),
+        "pages/learn.py",
+        mark("Twelve short lessons: guess first, then see what the loaded model really does."),
     ),
     (
-        mark("Trade-off"),
-        "pages/tradeoff.py",
-        mark("See how accuracy falls as the model shrinks, and where it bends."),
+        mark("Present"),
+        "pages/present.py",
+        mark("Show a room what a smaller model saves and costs, on one screen and in one file."),
     ),
 )
 

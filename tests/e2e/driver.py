@@ -46,7 +46,8 @@ class Server:
         self.url, self._log = f"http://localhost:{port or _free_port()}", log
         command = [sys.executable, "-m", "streamlit", "run", "app.py", "--server.headless", "true"]
         command += ["--server.port", self.url.rpartition(":")[2]]
-        own = {**ENVIRONMENT, "HEADROOM_DATABASE": f"sqlite:///{log.with_name('history.sqlite')}"}
+        home = {"XDG_CACHE_HOME": str(log.parent), "HEADROOM_DATABASE": f"sqlite:///{log.with_name('history.sqlite')}"}
+        own = {**ENVIRONMENT, **home}
         with log.open("w") as file:
             self._process = subprocess.Popen(command, cwd=ROOT, env=own, stdout=file, stderr=subprocess.STDOUT)
         self._wait()

@@ -20,7 +20,7 @@ HEADS, OTHERS = "0:3,2:5", "2:5,4:1"
 
 def test_two_clicks_from_the_first_page_to_a_pruned_head(visit: Visit) -> None:
     dashboard = visit("/?data=tweets")
-    dashboard.page.get_by_test_id("stMain").get_by_role("link", name="Prune").click()
+    dashboard.sidebar.get_by_role("link", name="Prune").click()
     dashboard.removes("").click_cell("1:4").removes("1:4")
 
 

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
+from pruning.builtin import BUILT_IN
+from pruning.data import DataSpec, load_data
 from pruning.errors import PruningError, UnsupportedError
 from pruning.language import mark
 from pruning.masks import Mask
 from pruning.presenting.figures import Presented, counts_of
 from pruning.presenting.measuring import RUNS, Size
 from ui.jobs import Cache, Job, Worker
-from ui.maps import modified
+from ui.maps import calibration_data, modified
 from ui.plans import Plans
 from ui.present.choice import COMPENSATION, Choice, possible
 from ui.recoveries import submit_again
@@ -65,6 +69,8 @@ class Presentations:
         """What each step of the slider removes, of those that exist; ``None`` until the search is done."""
         key = (model.fingerprint, data, modified(data), choice.kind)
         found: dict[int, Mask] | None = self._steps.get(key)
+        if found is None and calibration_data(data) == "demo":
+            found = kept_steps(model.fingerprint).get(choice.kind)
         planner = self.planner(model, data, choice) if found is None else None
         if planner is not None:
             found = possible(planner, choice.kind)
@@ -103,7 +109,7 @@ class Presentations:
 
     def _search(self, job: Job, session: str, model: LoadedModel, data: str, choice: Choice) -> Iterator[None]:
         """Wait for the planner's own worker, and let others have their turn meanwhile."""
-        if choice.kind == "mask" or not choice.percent or self.planner(model, data, choice) is not None:
+        if choice.kind == "mask" or not choice.percent or self.steps(model, data, choice) is not None:
             return
         search = self._plans.search(f"{session} present", model, data, choice.request(model.anatomy), False)
         try:
@@ -212,3 +218,22 @@ def wanted(
 
 def _key(model: LoadedModel, data: str, mask: Mask, method: str, tokens: int) -> tuple[object, ...]:
     return model.fingerprint, data, modified(data), mask, method if mask else "none", tokens
+
+
+@lru_cache(maxsize=2)
+def kept_steps(model: str) -> dict[str, dict[int, Mask]]:
+    """The built-in model's steps by kind, from ``assets/``: as long as model and rows are those that were searched.
+
+    Args:
+        model: Fingerprint.
+    """
+    path = BUILT_IN["demo"].folder / "steps.json"
+    if not path.is_file():
+        return {}
+    kept = json.loads(path.read_text(encoding="utf-8"))
+    if (kept["model"], kept["data"]) != (model, load_data(DataSpec("demo", "calibration")).fingerprint):
+        return {}
+    return {
+        kind: {int(percent): Mask.from_code(code) for percent, code in steps.items()}
+        for kind, steps in kept["steps"].items()
+    }
