@@ -18,7 +18,6 @@ from ui.planning import plan_form
 from ui.removed import misfit
 from ui.sentence import sentence_box
 from ui.store import store
-from ui.theme import as_sentence
 from ui.toolbar import toolbar
 from ui.workbench import editor, layer_tool, sliders
 
@@ -87,7 +86,8 @@ def draw_editor(importance: ImportanceMap | None, heads_per_site: tuple[int, ...
     with st.container():
         if importance is not None:
             sliders(importance)
-            st.caption(f"{tr(get_criterion(importance.criterion).about)} {as_sentence(provenance(importance))}")
+            about = tr(get_criterion(importance.criterion).about)
+            st.caption(f"{about} {tr('{text}.', text=provenance(importance))}")
     plan_form(model)
     with st.container():
         plan_state(model)
