@@ -17,7 +17,7 @@ import urllib.error
 import urllib.request
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from playwright.sync_api import Browser, Page, sync_playwright
@@ -26,6 +26,9 @@ ROOT = Path(__file__).resolve().parents[1]
 OUT = ROOT / "assets" / "screenshots"
 WIDTH, MOST_HEIGHT, PATIENCE_MS, SETTLE_MS = 1440, 1500, 900_000, 2500
 REMOVED = 29  # of 72 heads
+MAIN, PICTURE = "[data-testid=stMain] h1", "[data-testid=stMain] .js-plotly-plot"
+PRIMARY = "[data-testid=stMain] [data-testid=stBaseButton-primary]"
+DONE = "[data-testid=stMain]:not(:has([data-testid=stProgress]))"
 CHROMIUM = ["--headless", "--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-background-networking"]
 
 
@@ -78,30 +81,43 @@ class Shot:
 
     Attributes:
         path: With the link's parameters.
-        ready: A text that is there when all is measured.
-        press: A button that starts it.
+        ready: A selector of what is there when all is measured.
+        press: Of a button that starts it.
+        both: Take the dark one in Chinese.
     """
 
     name: str
     path: str
     ready: str
     press: str = ""
+    both: bool = False
 
 
 def shots(mask: str) -> list[Shot]:
     """Every page, the quick ones first: what one has measured the next need not measure."""
     return [
-        Shot("home", "/", "Ready ·"),
-        Shot("data", "/data", "Up to 25 MB"),
-        Shot("explore", "/explore", "Ready ·"),
-        Shot("prune", f"/prune?mask={mask}", "Measured on all"),
-        Shot("compare", f"/compare?mask={mask}", "B is "),
-        Shot("head", "/head?head=3.9", "Accuracy 87"),
-        Shot("tradeoff", "/tradeoff?data=tweets", "Download the table", "Start the sweep"),
-        Shot("recover", f"/recover?mask={mask}", "Ready ·"),
-        Shot("export", f"/export?mask={mask}", "Make the checkpoint"),
-        Shot("history", "/history", "All records"),
+        Shot("home", "/", "text=Ready ·"),
+        Shot("data", "/data", "text=Up to 25 MB"),
+        Shot("explore", "/explore", "text=Ready ·"),
+        Shot("prune", f"/prune?mask={mask}", "text=Measured on all"),
+        Shot("compare", f"/compare?mask={mask}", "text=B is "),
+        Shot("head", "/head?head=3.9", "text=Accuracy 87"),
+        Shot("tradeoff", "/tradeoff?data=tweets", "text=Download the table", "button:has-text('Start the sweep')"),
+        Shot("recover", f"/recover?mask={mask}", "text=Ready ·"),
+        Shot("export", f"/export?mask={mask}", "text=Make the checkpoint"),
+        Shot("history", "/history", "text=All records"),
+        Shot("questions", "/questions?question=mask-or-cut", MAIN, both=True),
+        Shot("class", "/class", MAIN, both=True),
+        *(Shot(f"present-{step}", f"/present?step={step}", DONE, both=True) for step in (2, 3, 4, 7)),
+        *(Shot(f"lesson-{one}", f"/learn?lesson={one}", PICTURE, PRIMARY, both=True) for one in lesson_names()),
+        Shot("learn", "/learn", MAIN, both=True),
     ]
+
+
+def lesson_names() -> list[str]:
+    from ui.learn.content import outline
+
+    return [row["slug"] for row in outline()]
 
 
 def shoot(browser: Browser, address: str, chosen: Sequence[Shot]) -> None:
@@ -109,18 +125,21 @@ def shoot(browser: Browser, address: str, chosen: Sequence[Shot]) -> None:
     for scheme in ("light", "dark"):
         context = browser.new_context(color_scheme=scheme, viewport={"width": WIDTH, "height": 1000})
         for shot in chosen:
-            take(context.new_page(), address, shot, OUT / f"{shot.name}-{scheme}.png")
+            own = (
+                f"{shot.path}{'&' if '?' in shot.path else '?'}lang=zh" if shot.both and scheme == "dark" else shot.path
+            )
+            take(context.new_page(), address, replace(shot, path=own), OUT / f"{shot.name}-{scheme}.png")
         context.close()
 
 
 def take(page: Page, address: str, shot: Shot, path: Path) -> None:
     """Open a page, wait until all is there, and keep the picture."""
     page.goto(address + shot.path)
-    page.get_by_text("Ready ·").first.wait_for(timeout=PATIENCE_MS)
+    page.get_by_text(re.compile("(Ready|就绪) ·")).first.wait_for(timeout=PATIENCE_MS)
     page.wait_for_timeout(SETTLE_MS)
     if shot.press:
-        page.get_by_role("button", name=re.compile(f"^{shot.press}")).first.click()
-    page.get_by_text(shot.ready).first.wait_for(timeout=PATIENCE_MS)
+        page.locator(shot.press).first.click()
+    page.locator(shot.ready).first.wait_for(timeout=PATIENCE_MS)
     page.wait_for_timeout(SETTLE_MS)
     fit(page)
     page.screenshot(path=path)

@@ -36,6 +36,11 @@ def follow(source: Callable[[], str]) -> None:
     _follow[:] = [source]
 
 
+def tag() -> str:
+    """The language of now as browsers call it: ``zh-CN``."""
+    return FOLDERS.get(language(), language()).replace("_", "-")
+
+
 @contextmanager
 def speaking(name: str) -> Iterator[None]:
     """Use a language in this context.

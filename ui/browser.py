@@ -14,7 +14,7 @@ from typing import Any
 
 import streamlit as st
 
-from pruning.language import language
+from pruning.language import tag
 from ui import state
 from ui.store import session_id, store
 
@@ -41,7 +41,7 @@ def know_browser() -> None:
 
 @st.fragment  # so that the answer draws nothing else anew
 def _ask(known: str) -> None:
-    _browser(key="browser_id", data={"known": known, "name": COOKIE, "language": language()}, on_id_change=_receive)
+    _browser(key="browser_id", data={"known": known, "name": COOKIE, "language": tag()}, on_id_change=_receive)
     if st.session_state.pop("browser_returned", False):  # its records belong on the page
         st.rerun()
 
