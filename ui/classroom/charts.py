@@ -10,7 +10,7 @@ from pruning.language import tr, trn
 from pruning.learning.records import Answer
 from ui.classroom.answers import Question
 from ui.figure import figure_with_heading
-from ui.learn.words import amount, told, unit_of
+from ui.learn.words import amount, finer, told, unit_of
 from ui.theme import BODY_PX, CAPTION_PX, Theme, tokens, with_alpha
 
 BINS, LEAST_ROWS, ROW_PX = 40, 5, 22
@@ -54,11 +54,12 @@ def guesses(question: Question, names: dict[int, str], theme: Theme, revealed: b
 def _mark_truth(figure: go.Figure, question: Question, colour: str, rows: int, middle: float) -> None:
     """A line with its interval behind the dots, and above them what it is."""
     truth, scale = question.answers[0].truth, question.answers[0].scale
+    found = tr("Truth: {truth}", truth=amount(truth.value, finer(scale, truth.value)))
     if truth.low is not None and truth.high is not None:
         figure.add_vrect(truth.low, truth.high, fillcolor=with_alpha(colour, 0.25), line_width=0, layer="below")
     figure.add_vline(truth.value, line={"color": colour, "width": 2}, layer="below")
     figure.add_annotation(
-        x=truth.value, y=rows + 0.9, text=f" {tr('Truth: {truth}', truth=amount(truth.value, scale))} ",
+        x=truth.value, y=rows + 0.9, text=f" {found} ",
         showarrow=False, xanchor="left" if truth.value < middle else "right",
         font={"color": colour, "size": BODY_PX},
     )  # fmt: skip

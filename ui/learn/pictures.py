@@ -7,14 +7,14 @@ import plotly.graph_objects as go
 from pruning.language import mark, tr
 from pruning.learning.records import Scale, Truth
 from ui.figure import figure_with_heading
-from ui.learn.words import amount, told, unit_of
+from ui.learn.words import amount, finer, told, unit_of
 from ui.theme import BODY_PX, Theme, tokens, with_alpha
 
 
 def guess_and_truth(guess: float, truth: Truth, scale: Scale, theme: Theme, samples: int = 0) -> go.Figure:
     """One line: the interval as a band, the truth in it, and the guess."""
     colours = tokens(theme)
-    said, found = amount(guess, scale), amount(truth.value, scale)
+    said, found = amount(guess, scale), amount(truth.value, finer(scale, truth.value))
     title = tr("You said {guess}; it is {truth}", guess=said, truth=found)
     about = told(truth, scale, samples)
     interval = truth.low is not None and truth.high is not None

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from pruning.language import tr
 from pruning.learning.records import Scale, Truth
 from ui.theme import MINUS
@@ -14,6 +16,12 @@ def amount(value: float, scale: Scale) -> str:
     digits = f"{value:,.{scale.digits}f}"
     digits = digits.lstrip("-") if not digits.strip("-0.,") else digits  # a rounded -0 is 0
     return tr(scale.unit, value=digits.replace("-", MINUS))
+
+
+def finer(scale: Scale, *values: float) -> Scale:
+    """With a digit more than the slider has, where a measured value needs it: 1.4 points are not 1."""
+    whole = scale.digits > 0 or all(float(value).is_integer() for value in values)
+    return scale if whole else replace(scale, digits=1)
 
 
 def slider_format(scale: Scale) -> str:
@@ -43,6 +51,7 @@ def verdict(guess: float, truth: Truth, scale: Scale) -> str:
 
 def told(truth: Truth, scale: Scale, samples: int = 0) -> str:
     """The truth, with its interval and on how many examples it stands."""
+    scale = finer(scale, truth.value)
     value = amount(truth.value, scale)
     if truth.low is None or truth.high is None:
         return tr("{truth} (n = {n:,})", truth=value, n=samples) if samples else value
