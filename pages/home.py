@@ -5,6 +5,7 @@ import streamlit as st
 from pruning.importance import ImportanceMap, get_criterion
 from pruning.language import mark, tr
 from ui import charts, state
+from ui.browser import first_visit, forget_first_visit
 from ui.importance import known_importance, loaded_model, part_names, scoring_state
 from ui.naming import finding
 from ui.page import Page, begin
@@ -28,6 +29,11 @@ DOORS = (
         mark("Show a room what a smaller model saves and costs, on one screen and in one file."),
     ),
 )
+HINTS = (
+    mark("**Point** at a cell to read its value. On Explore a click opens the head, on Prune it removes it."),
+    mark("**Undo** with Ctrl+Z, as far back as you like. Each control explains itself behind its question mark."),
+    mark("**Copy link** in the sidebar: whoever opens it sees the same model, data and mask."),
+)
 
 
 def main() -> None:
@@ -38,6 +44,8 @@ def main() -> None:
             "the task answer, and gives you the smaller model to keep."
         ),
     )
+    if first_visit():
+        hints()
     left, right = st.columns([3, 2], gap="large")
     with right:
         in_use()
@@ -51,6 +59,14 @@ def main() -> None:
             "page holds all that you see."
         )
     )
+
+
+def hints() -> None:
+    """What helps a newcomer most; shown until it has been read, on the first visit alone."""
+    with st.container(border=True, key="hints"):
+        for column, hint in zip(st.columns(len(HINTS)), HINTS, strict=True):
+            column.markdown(tr(hint))
+        st.button(tr("Got it"), on_click=forget_first_visit)
 
 
 def in_use() -> None:

@@ -65,10 +65,20 @@ def reviews(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
+TEACHING = {
+    "test_learn",
+    "test_classroom",
+    "test_questions",
+    "test_present",
+    "test_languages",
+}  # half of the browser tests
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Browser tests come last, and up to twice more where they fail: a busy machine can be late, a bug fails thrice."""
     for item in items:
         if item.get_closest_marker("e2e"):
             item.add_marker(pytest.mark.flaky(reruns=2))
-            item.add_marker(pytest.mark.xdist_group("e2e"))  # one server and one browser at a time
+            half = "teaching" if item.path.stem in TEACHING else "studio"
+            item.add_marker(pytest.mark.xdist_group(f"e2e {half}"))  # each with one server and one browser at a time
     items.sort(key=lambda item: item.get_closest_marker("e2e") is not None)

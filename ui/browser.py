@@ -39,6 +39,15 @@ def know_browser() -> None:
         _ask(known or "")
 
 
+def first_visit() -> bool:
+    """Whether this browser had never been here when the session began, and nobody has said that hints are read."""
+    return st.session_state.setdefault("first_visit", COOKIE not in st.context.cookies)
+
+
+def forget_first_visit() -> None:
+    st.session_state["first_visit"] = False
+
+
 @st.fragment  # so that the answer draws nothing else anew
 def _ask(known: str) -> None:
     _browser(key="browser_id", data={"known": known, "name": COOKIE, "language": tag()}, on_id_change=_receive)

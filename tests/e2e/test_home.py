@@ -24,6 +24,18 @@ def test_two_clicks_from_the_first_page_to_a_pruned_head(visit: Visit) -> None:
     dashboard.removes("").click_cell("1:4").removes("1:4")
 
 
+def test_hints_are_shown_once(visit: Visit) -> None:
+    dashboard = visit("/?data=tweets").settled()
+    page, hint = dashboard.page, dashboard.page.get_by_text("as far back as you like")
+    expect(hint).to_be_visible()
+    dashboard.press("Got it")
+    expect(hint).to_be_hidden()
+    page.reload()
+    expect(page.get_by_role("heading", level=1)).to_be_visible()
+    dashboard.settled()
+    expect(hint).to_be_hidden()
+
+
 def test_home_shows_what_is_removed(visit: Visit) -> None:
     dashboard = visit(f"/?data=tweets&mask={Mask.parse_heads(HEADS).to_code()}")
     expect(dashboard.page.get_by_text("Removed 2 of 72 heads.")).to_be_visible(timeout=LOAD_MS)
