@@ -101,8 +101,9 @@ def serving(script: Path) -> Iterator[str]:
         url = f"http://localhost:{free.getsockname()[1]}"
     command = [sys.executable, "-m", "streamlit", "run", str(script), "--server.headless", "true"]
     command += ["--server.port", url.rpartition(":")[2]]
-    with tempfile.TemporaryFile("w+") as log:
-        process = subprocess.Popen(command, cwd=ROOT, env=ENVIRONMENT, stdout=log, stderr=subprocess.STDOUT)
+    with tempfile.TemporaryFile("w+") as log, tempfile.TemporaryDirectory() as kept:  # nobody's history is written into
+        own = {**ENVIRONMENT, "XDG_CACHE_HOME": kept}
+        process = subprocess.Popen(command, cwd=ROOT, env=own, stdout=log, stderr=subprocess.STDOUT)
         try:
             if not _healthy(url, process):
                 log.seek(0)
