@@ -26,6 +26,7 @@ def test_keys_and_buttons_step_and_a_text_box_keeps_its_keys(visit: Visit) -> No
     dashboard = visit("/present?model=digits&step=3").ready()
     page = dashboard.page
     shows(page, "Speed and cost")
+    page.get_by_role("button", name="Next").wait_for()
     page.keyboard.press("ArrowRight")
     shows(page, "Quality")
     page.keyboard.press("PageDown")

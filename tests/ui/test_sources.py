@@ -129,7 +129,7 @@ def test_the_store_asks_before_it_opens(demo: LoadedModel, root: Path, place: Pa
         own.examples(demo, outside.id, "evaluation")
     refused = own.request_model(str(place / "other"))
     own._load(refused)
-    assert refused.error.startswith("this server does not open")
+    assert str(refused.error).startswith("this server does not open")
 
 
 def test_a_table_may_not_name_images_elsewhere(root: Path, place: Path) -> None:

@@ -4,7 +4,8 @@
 const TYPING = "input:not([type=range]), textarea, select, [contenteditable=true], [role=combobox], [role=textbox]";
 const MOVING = "[role=slider], [role=radio], [role=option], [role=listbox], [role=tab], [role=menuitem], [role=grid]";
 const ROOM = "headroom-room"; // on the page: its rules hide what is around the presentation
-const PATIENCE_MS = 4000; // then a step that was never answered is forgotten
+const REMIND_MS = 1500, REMINDERS = 2; // a rerun that is under way may swallow a step: it is sent again
+const PATIENCE_MS = 6000; // then a step that was never answered is forgotten
 
 export default function ({ data, parentElement, setTriggerValue }) {
   const root = parentElement.querySelector(".room");
@@ -103,6 +104,15 @@ class Room {
     this.wanted = { step: target, since: Date.now() };
     this.show();
     this.send(target);
+    this.remind(target, REMINDERS);
+  }
+
+  remind(target, times) {
+    setTimeout(() => {
+      if (!times || !this.attached || this.wanted?.step !== target) return;
+      this.send(target);
+      this.remind(target, times - 1);
+    }, REMIND_MS);
   }
 
   // Keys: those of a keyboard and of a clicker, unless they mean something where the focus is.
