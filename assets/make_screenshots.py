@@ -107,7 +107,7 @@ def shots(mask: str) -> list[Shot]:
         Shot("export", f"/export?mask={mask}", "text=Make the checkpoint"),
         Shot("history", "/history", "text=All records"),
         Shot("questions", "/questions?question=mask-or-cut", MAIN, both=True),
-        Shot("class", "/class", MAIN, both=True),
+        Shot("class", "/classroom", MAIN, both=True),
         *(Shot(f"present-{step}", f"/present?step={step}", DONE, both=True) for step in (2, 3, 4, 7)),
         *(Shot(f"lesson-{one}", f"/learn?lesson={one}", PICTURE, PRIMARY, both=True) for one in lesson_names()),
         Shot("learn", "/learn", MAIN, both=True),

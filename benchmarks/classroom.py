@@ -31,6 +31,7 @@ PRIMARY = "[data-testid=stMain] [data-testid=stBaseButton-primary]"
 def open_class(page: Page) -> str:
     """Open a class and return the students' link, without the server."""
     page.get_by_text("Ready ·").wait_for(timeout=MEASURE_MS)
+    rest(page)
     page.get_by_role("button", name="Open a class").click()
     link = page.get_by_test_id("stMain").locator("code").first
     link.wait_for()
@@ -41,6 +42,7 @@ def prepare(page: Page, number: int) -> float:
     """Choose a setting and a guess of one's own by keyboard, as far as the button; the guess in points."""
     slider = page.get_by_role("slider", name=re.compile("^Your guess"))
     slider.wait_for(timeout=MEASURE_MS)
+    rest(page)
     press(page, "Heads to remove", number % SETTINGS)
     press(page, "Your guess", number % 7)
     return float(slider.get_attribute("aria-valuenow") or "nan")
@@ -55,6 +57,11 @@ def press(page: Page, label: str, times: int) -> None:
         page.wait_for_function(
             "([one, before]) => one.getAttribute('aria-valuenow') !== before", arg=[slider.element_handle(), before]
         )
+    rest(page)
+
+
+def rest(page: Page) -> None:
+    """Wait until no script of the page runs."""
     page.wait_for_function("document.querySelector('[data-test-script-state=notRunning]')")
 
 
@@ -73,7 +80,7 @@ def run_class(students: int) -> dict[str, Any]:
 
     with serving(ROOT / "app.py") as url, sync_playwright() as playwright, ExitStack() as stack:
         browser = playwright.chromium.launch(executable_path=chromium(), args=ARGUMENTS)
-        teacher = stack.enter_context(visiting(browser, f"{url}/class"))
+        teacher = stack.enter_context(visiting(browser, f"{url}/classroom"))
         link = open_class(teacher)
         pages = [stack.enter_context(visiting(browser, url + link)) for _ in range(students)]
         guesses = [prepare(page, number) for number, page in enumerate(pages)]

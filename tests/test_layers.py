@@ -107,6 +107,14 @@ def test_engine_knows_no_interface() -> None:
     assert offences(python_files("pruning"), {"streamlit", "plotly", "altair"}) == []
 
 
+def test_pages_are_at_the_address_of_their_file() -> None:
+    """The first visitor of a fresh server is answered before the router has run: then the file's name counts."""
+    text = (ROOT / "ui" / "router.py").read_text(encoding="utf-8")
+    found = dict(re.findall(r'"pages/(\w+)\.py", .*url_path="(\w+)"', text))
+    assert found == {name: name for name in found}
+    assert found.keys() | {"home"} == {path.stem for path in python_files("pages")} - {"__init__"}
+
+
 def test_pages_import_no_page() -> None:
     siblings = {path.stem for path in python_files("pages")} - {"__init__"}
     assert offences(python_files("pages"), {"pages"} | siblings) == []

@@ -30,7 +30,7 @@ def pages() -> list[st.Page]:
         st.Page("pages/export.py", title=tr("Export"), url_path="export"),
         st.Page("pages/learn.py", title=tr("Learn"), url_path="learn"),
         st.Page("pages/questions.py", title=tr("Questions"), url_path="questions"),
-        st.Page("pages/classroom.py", title=tr("Class"), url_path="class"),
+        st.Page("pages/classroom.py", title=tr("Class"), url_path="classroom"),
         st.Page("pages/history.py", title=tr("History"), url_path="history"),
     ]
 

@@ -17,7 +17,7 @@ pytestmark = pytest.mark.e2e
 
 
 def test_a_teacher_and_two_students(visit: Callable[..., Dashboard]) -> None:
-    teacher = visit("/class").ready().press("Open a class")
+    teacher = visit("/classroom").ready().press("Open a class")
     link = teacher.page.get_by_test_id("stMain").locator("code").first
     expect(link).to_contain_text("/learn?group=")
     address = urlsplit(link.inner_text())
@@ -44,7 +44,7 @@ def test_a_teacher_and_two_students(visit: Callable[..., Dashboard]) -> None:
     page.wait_for_timeout(500)  # drawn
     assert violations(teacher) == []
 
-    stranger = visit("/class")
+    stranger = visit("/classroom")
     expect(stranger.page.get_by_role("button", name="Open a class")).to_be_visible()
     page.get_by_role("button", name="Close the class").click()
     page.get_by_role("button", name="Close it now").click()

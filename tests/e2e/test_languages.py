@@ -16,7 +16,7 @@ pytestmark = pytest.mark.e2e
 Visit = Callable[..., Dashboard]
 PATHS = (
     "/", "/data", "/explore", "/head", "/prune", "/compare", "/present", "/tradeoff", "/recover", "/export", "/learn",
-    "/questions", "/class", "/history",
+    "/questions", "/classroom", "/history",
 )  # fmt: skip
 # Four words of Latin letters in a row are a sentence; programs, commands, papers and somebody's data are not ours.
 SENTENCE = re.compile(r"[A-Za-z][a-z']+(?: [a-z][a-z']+){3,}")

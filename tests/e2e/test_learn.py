@@ -56,7 +56,7 @@ def test_axe_finds_nothing_in_a_lesson(visit: Visit, scheme: str) -> None:
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-@pytest.mark.parametrize("path", ["/learn", "/class"])
+@pytest.mark.parametrize("path", ["/learn", "/classroom"])
 def test_axe_finds_nothing_on_a_telephone(visit: Visit, path: str, scheme: str) -> None:
     dashboard = visit(path, color_scheme=scheme, viewport={"width": 390, "height": 844}, has_touch=True).settled()
     dashboard.page.wait_for_timeout(1000)

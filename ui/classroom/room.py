@@ -76,7 +76,7 @@ def invitation(room: Classroom) -> None:
 
 def student_link(code: str, lesson: str) -> str:
     """The address that leads into a class."""
-    base = (st.context.url or "").partition("?")[0].rstrip("/").removesuffix("/class")
+    base = (st.context.url or "").partition("?")[0].rstrip("/").removesuffix("/classroom")
     wanted = state.url_parameters(state.current()) | ({"lesson": lesson} if lesson else {}) | {"group": code}
     return f"{base}/learn?{urlencode(wanted)}"
 
