@@ -20,7 +20,7 @@ from benchmarks.browser import ARGUMENTS, MEASURE_MS, PACKAGES, WAIT_SECONDS, ch
 from pruning import PruningError
 
 if TYPE_CHECKING:
-    from playwright.sync_api import Page
+    from playwright.sync_api import Locator, Page
 
 ROOT = Path(__file__).resolve().parents[1]
 LESSON, SETTINGS = "why", 3  # the lesson, and among how many settings the students are divided
@@ -45,21 +45,26 @@ def prepare(page: Page, number: int) -> float:
     rest(page)
     press(page, "Heads to remove", number % SETTINGS)
     press(page, "Your guess", number % 7)
-    return float(slider.get_attribute("aria-valuenow") or "nan")
+    return float((slider.get_attribute("aria-valuetext") or "nan").split()[0])
 
 
 def press(page: Page, label: str, times: int) -> None:
     """Move a slider so many steps, waiting for each to be taken."""
     slider = page.get_by_role("slider", name=re.compile(f"^{label}"))
     for _ in range(times):
-        before = slider.get_attribute("aria-valuenow")
+        before = shown(slider)
         slider.press("ArrowRight")
         deadline = time.monotonic() + WAIT_SECONDS
-        while slider.get_attribute("aria-valuenow") == before:
+        while shown(slider) == before:
             if time.monotonic() > deadline:
                 raise PruningError(f"the slider {label} does not move")
             page.wait_for_timeout(20)
     rest(page)
+
+
+def shown(slider: Locator) -> tuple[str | None, str | None]:
+    """Where a slider stands: a number, or for one of words its text."""
+    return slider.get_attribute("aria-valuenow"), slider.get_attribute("aria-valuetext")
 
 
 def rest(page: Page) -> None:
@@ -69,8 +74,11 @@ def rest(page: Page) -> None:
 
 def answered(page: Page) -> tuple[float, str]:
     """The guess and the truth that a student is shown, once they are there."""
-    page.locator(".st-key-verdict .js-plotly-plot").wait_for(timeout=MEASURE_MS)
-    found = SAID.search(page.locator(".st-key-verdict .js-plotly-plot .gtitle").inner_text().replace("\u2212", "-"))
+    figure = page.locator(".st-key-verdict .js-plotly-plot")
+    figure.wait_for(timeout=MEASURE_MS)
+    page.wait_for_function("document.querySelector('.st-key-verdict .js-plotly-plot').layout?.title?.text")
+    title = re.sub("<[^>]*>", " ", figure.evaluate("one => one.layout.title.text")).replace("\u2212", "-")
+    found = SAID.search(" ".join(title.split()))
     if found is None:
         raise PruningError("a student is shown no guess and no truth")
     return float(found[1]), found[2]
@@ -90,16 +98,16 @@ def run_class(students: int) -> dict[str, Any]:
         for page in pages:
             page.locator(PRIMARY).first.click()
         seconds: list[float] = []
-        shown: list[tuple[float, str]] = []
+        answers: list[tuple[float, str]] = []
         for page in pages:
-            shown.append(answered(page))
+            answers.append(answered(page))
             seconds.append(time.perf_counter() - started)
         joined = teacher.get_by_test_id("stMetric").filter(has_text="Joined")
         joined.get_by_text(str(students), exact=True).wait_for(timeout=MEASURE_MS)
-        truths = {number: {truth for _, truth in shown[number::SETTINGS]} for number in range(SETTINGS)}
+        truths = {number: {truth for _, truth in answers[number::SETTINGS]} for number in range(SETTINGS)}
     return {
         "students": students, "settings": SETTINGS, "seconds": seconds,
-        "own_guess": sum(said == guess for (said, _), guess in zip(shown, guesses, strict=True)),
+        "own_guess": sum(said == guess for (said, _), guess in zip(answers, guesses, strict=True)),
         "truths": {number: sorted(found) for number, found in truths.items()},
     }  # fmt: skip
 
