@@ -25,10 +25,11 @@ def revealed(dashboard: Dashboard, language: str = "en") -> Dashboard:
     slider = dashboard.slider(guess)
     slider.wait_for(timeout=MEASURE_MS)  # as soon as the model is there
     dashboard.settled()
-    before = slider.get_attribute("aria-valuenow")
+    before = slider.get_attribute("aria-valuetext")
+    assert before
     slider.focus()
     dashboard.page.keyboard.press("ArrowRight")
-    expect(slider).not_to_have_attribute("aria-valuenow", before or "")
+    expect(slider).not_to_have_attribute("aria-valuetext", before)
     dashboard.settled().button(run).focus()
     dashboard.page.keyboard.press("Enter")
     dashboard.page.locator(".st-key-verdict").wait_for(timeout=MEASURE_MS)
