@@ -76,8 +76,18 @@ def replaced(around: Around) -> Iterator[None]:
 
 def on_this_thread(hook: Callable) -> Callable:
     """A module hook that acts on the calling thread only: others may be running the same model at the same time."""
-    owner = threading.get_ident()
-    return lambda *args: hook(*args) if threading.get_ident() == owner else None
+    return Watcher(hook, threading.get_ident())
+
+
+@dataclass(frozen=True, eq=False)
+class Watcher:
+    """A hook that one thread has put into a model for a while: no part of the model, so no copy has it."""
+
+    hook: Callable
+    owner: int
+
+    def __call__(self, *args: Any) -> Any:
+        return self.hook(*args) if threading.get_ident() == self.owner else None
 
 
 def _install() -> None:

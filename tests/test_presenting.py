@@ -201,9 +201,15 @@ def test_both_models_run_in_turns() -> None:
     model = model_of("bert")
     cut = prune(model, HEADS).module
     order: list[str] = []
-    for name, module in (("whole", model.module), ("cut", cut)):
+    handles = [
         module.register_forward_pre_hook(lambda *_, name=name: order.append(name))
-    pairs = list(time_in_turns(model, cut, 16, runs=14))[-1]
+        for name, module in (("whole", model.module), ("cut", cut))
+    ]
+    try:
+        pairs = list(time_in_turns(model, cut, 16, runs=14))[-1]
+    finally:
+        for handle in handles:  # the model is every test's
+            handle.remove()
     assert len(pairs) == 14
     timed = [order[i : i + 2] for i in range(len(order) - 28, len(order), 2)]
     assert timed == [["whole", "cut"], ["cut", "whole"]] * 7

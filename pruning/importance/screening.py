@@ -7,7 +7,6 @@ to the lowest is run again as well. What is named was compared in float32, with 
 
 from __future__ import annotations
 
-import copy
 import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -100,6 +99,7 @@ def screen(
     """
     import torch
 
+    from pruning.copying import twin_of, with_own_weights
     from pruning.tasks import task_of
 
     started, follow = time.perf_counter(), progress or (lambda done, whole: None)
@@ -110,7 +110,7 @@ def screen(
     if next(model.module.parameters()).dtype is not torch.float32:
         raise UnsupportedError("screening in bfloat16 is for a model in float32")
     task = task or task_of(model)
-    half = model.with_module(copy.deepcopy(model.module).to(torch.bfloat16))
+    half = model.with_module(with_own_weights(twin_of(model.module)).to(torch.bfloat16))
 
     def run(one: LoadedModel, chosen: np.ndarray, before: int) -> np.ndarray:
         whole = max(len(units) + count + LEAST_CONFIRMED, before + len(chosen)) * len(examples)

@@ -40,7 +40,7 @@ def test_a_teacher_and_two_students(visit: Callable[..., Dashboard]) -> None:
     teacher.until(lambda: teacher.figure.evaluate(dots), 2)
     assert "It is" not in teacher.figure.inner_text()
     page.get_by_role("button", name="Reveal the truth").click()
-    expect(page.get_by_text("were spot on").first).to_be_visible()
+    expect(page.get_by_role("figure", name="were spot on")).to_be_visible()
     page.wait_for_timeout(500)  # drawn
     assert violations(teacher) == []
 

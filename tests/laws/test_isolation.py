@@ -13,7 +13,8 @@ import torch
 from torch import nn
 
 from pruning import CostModel, LoadedModel, Mask, count_cost, gated, score, wiring, wrap_model
-from pruning.attention import _OBSERVER, AttentionCall, observed
+from pruning.attention import _OBSERVER, AttentionCall, observed, on_this_thread
+from pruning.copying import twin_of
 from pruning.gating import _GATES, unit_gates
 from tests.families import FAMILIES, NAMES, SCORED, examples_of, inputs_of, logits_of, model_of
 
@@ -99,7 +100,9 @@ def test_hooks_do_not_pile_up(name: str) -> None:
 def test_scoring_leaves_the_model_as_it_was(name: str) -> None:
     """No gradient on a parameter, no hook, no changed weight, no training mode."""
     model, inputs = model_of(name), inputs_of(name)
-    original, hooks = logits_of(model.module, inputs), hooks_of(model.module)
+    original = logits_of(model.module, inputs)
+    with gated(model, Mask()):  # from the first use on, its gates are in the model
+        hooks = hooks_of(model.module)
     score(model, "gradient", examples_of(name))
     parameters = dict(model.module.named_parameters())
     assert [path for path, tensor in parameters.items() if tensor.grad is not None or tensor.requires_grad] == []
@@ -197,3 +200,53 @@ def test_looking_into_a_model_does_not_disturb_who_is_using_it(name: str) -> Non
         assert set(busy.result(timeout=60)) == {cost}
     for found in together:
         np.testing.assert_allclose(found.values, alone.values, rtol=1e-6, atol=1e-7)
+
+
+# Copies ------------------------------------------------------------------------------------------------------------
+
+
+class Noting:
+    """A hook that counts, such as a model may have of its own."""
+
+    def __init__(self) -> None:
+        self.calls = 0
+
+    def __call__(self, module: nn.Module, args: object, kwargs: object) -> None:
+        self.calls += 1
+
+
+def test_a_copy_keeps_the_hooks_of_its_model_and_none_of_ours() -> None:
+    model, note = wrap_model(FAMILIES["bert"].build()), Noting()
+    child = model.module.get_submodule(model.anatomy.sites[0].projection)
+    model.module.register_forward_pre_hook(note, with_kwargs=True)
+    watch = child.register_forward_hook(on_this_thread(lambda *_: None), with_kwargs=True)
+    with gated(model, Mask.parse_heads("0:0")):
+        twin = twin_of(model.module)
+    watch.remove()
+    assert hooks_of(twin) == 1
+    logits_of(twin, inputs_of("bert"))
+    (copied,) = twin._forward_pre_hooks.values()
+    assert (copied.calls, note.calls) == (1, 0), "the copy has a hook of its own"
+
+
+def test_copies_are_made_while_others_watch() -> None:
+    """Watchers come and go on other threads; none of them gets into a copy, and no copy fails."""
+    module, done = model_of("bert").module, threading.Event()
+    children = list(module.modules())
+
+    def come_and_go() -> int:
+        rounds = 0
+        while not done.is_set():
+            handles = [child.register_forward_hook(on_this_thread(lambda *_: None)) for child in children]
+            for handle in handles:
+                handle.remove()
+            rounds += 1
+        return rounds
+
+    with ThreadPoolExecutor(2) as pool:
+        watching = [pool.submit(come_and_go) for _ in range(2)]
+        try:
+            assert {hooks_of(twin_of(module)) for _ in range(50)} == {0}
+        finally:
+            done.set()
+    assert all(one.result() for one in watching)
