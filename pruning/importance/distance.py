@@ -1,6 +1,6 @@
 """Attention distance: how far from its own position a head looks.
 
-Vig & Belinkov, "Analyzing the Structure of Attention in a Transformer Language Model", BlackboxNLP 2019, section 4.2,
+Vig & Belinkov, "Analyzing the Structure of Attention in a Transformer Language Model", BlackboxNLP 2019,
 which describes heads by it. That near is important is the reading of Voita et al., ACL 2019, where heads that look at a
 neighbour are among the last to go.
 """

@@ -1,6 +1,6 @@
 """Empirical Fisher information of the unit's gate: the squared gradient of each example's loss.
 
-Molchanov et al., "Importance Estimation for Neural Network Pruning", CVPR 2019, equation 8; for attention heads and
+Molchanov et al., "Importance Estimation for Neural Network Pruning", CVPR 2019, for gates; for attention heads and
 neurons Kwon et al., "A Fast Post-Training Pruning Framework for Transformers", NeurIPS 2022.
 """
 

@@ -1,7 +1,7 @@
 """Weight magnitude of a unit.
 
 Han et al., "Learning both Weights and Connections for Efficient Neural Networks", NeurIPS 2015, for single weights;
-here the L2 norm over all weights that belong to the unit, as in structured pruning (Li et al., ICLR 2017).
+here the L2 norm over all weights that belong to the unit (Li et al., ICLR 2017, rank filters so, by the L1 norm).
 """
 
 from __future__ import annotations

@@ -29,7 +29,7 @@ class Random(Criterion):
         "Heads, neurons or layers in an order drawn by lot, the same for the same seed. "
         "Any criterion that knows something should, over several seeds, beat it."
     )
-    reference = "Baseline; see Michel, Levy & Neubig, NeurIPS 2019"
+    reference = "Baseline of Blalock et al., What is the State of Neural Network Pruning?, MLSys 2020"
 
     def __call__(self, context: ScoringContext) -> np.ndarray:
         return np.random.default_rng(context.seed).random(context.total_units)

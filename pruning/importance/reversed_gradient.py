@@ -30,7 +30,7 @@ class Reversed(Criterion):
         "The absolute gradient upside down, so that the most important heads are removed first. "
         "A criterion that does no better than this one measures nothing."
     )
-    reference = "Negative control of Michel, Levy & Neubig, NeurIPS 2019"
+    reference = "Michel, Levy & Neubig, NeurIPS 2019, reversed as a negative control"
 
     def __call__(self, context: ScoringContext) -> np.ndarray:
         return -np.abs(gate_gradients(context))

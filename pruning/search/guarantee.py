@@ -126,8 +126,8 @@ def upper_bound(worse: int, better: int, count: int) -> float:
 
     Exact by construction (Buehler 1957): the largest loss under which an outcome as good as this one, or better, still
     has a probability of 5%, whatever the rate of examples that become right. Outcomes are ordered by the adjusted Wald
-    bound of Bonett & Price (Psychometrika 2012), which is sharp; used alone it covers too little where few examples
-    flip, which is where guarantees are made.
+    bound of Bonett & Price (J. Educ. Behav. Stat. 2012), which is sharp; used alone it covers too little where few
+    examples flip, which is where guarantees are made.
     """
     if worse >= count:
         return 1.0

@@ -1,6 +1,6 @@
 """Unstructured pruning while training: the share of zeros rises step by step.
 
-Zhu & Gupta, "To Prune, or Not to Prune: Exploring the Efficacy of Pruning for Model Compression", 2017.
+Zhu & Gupta, "To Prune, or Not to Prune: Exploring the Efficacy of Pruning for Model Compression", ICLR Workshop 2018.
 """
 
 from __future__ import annotations
