@@ -3,15 +3,21 @@
 from __future__ import annotations
 
 import functools
+import threading
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
+import transformers
 from scipy.spatial.distance import jensenshannon
+from torch import Tensor, nn
 
 from pruning import load_model
+from pruning.anatomy import AttentionSite
 from pruning.errors import Cancelled, DataError, UnsupportedError
 from pruning.looking import (
     OFFSETS,
@@ -24,14 +30,26 @@ from pruning.looking import (
     similar_heads,
 )
 from pruning.looking.maps import patch_grid
+from pruning.looking.products import Products
+from pruning.looking.watching import watch
 from pruning.masks import HeadId
 from pruning.models import LoadedModel, wrap_model
 from pruning.statistics import Estimate
-from tests.families import CLS, EOS, FAMILIES, NAMES, PAD, examples_of, features_of, model_of, tokenizer_of
+from tests.families import (
+    CLS,
+    EOS,
+    FAMILIES,
+    NAMES,
+    PAD,
+    examples_of,
+    features_of,
+    inputs_of,
+    logits_of,
+    model_of,
+    tokenizer_of,
+)
 
-CLOSED = {"deberta-v2", "bloom-lm"}  # their attention functions cannot be watched
-SEEN = [name for name in NAMES if name not in CLOSED]
-SEVERAL = ["bert", "albert", "gpt2-lm", "bart", "vit"]
+SEVERAL = ["bert", "albert", "gpt2-lm", "bart", "vit", "deberta-v2", "bloom-lm"]
 TOLERANCE = 1e-5  # float32 sums in another order
 
 
@@ -42,8 +60,28 @@ def eager_of(name: str) -> Any:
     return FAMILIES[name].build(attn_implementation="eager", **caps)
 
 
+def over_the_image(windows: np.ndarray, grid: tuple[int, int], window: int, shift: int) -> np.ndarray:
+    """Swin's windows of one image, ``(window, head, place, place)``, as ``(head, patch, patch)``, patch by patch.
+
+    The image is filled up to whole windows and rolled up and to the left by the shift before it is cut.
+    """
+    rows, columns = (-(-size // window) * window for size in grid)
+    found = np.zeros((windows.shape[1], grid[0] * grid[1], grid[0] * grid[1]), np.float32)
+
+    def place(row: int, column: int) -> tuple[int, int]:
+        row, column = (row - shift) % rows, (column - shift) % columns
+        return row // window * (columns // window) + column // window, row % window * window + column % window
+
+    places = [place(patch // grid[1], patch % grid[1]) for patch in range(grid[0] * grid[1])]
+    for query, (own, at) in enumerate(places):
+        for key, (other, to) in enumerate(places):
+            if own == other:
+                found[:, query, key] = windows[own, :, at, to]
+    return found
+
+
 def expected(name: str, features: dict[str, Any]) -> list[list[np.ndarray]]:
-    """What the model itself reports, ``[site][pass]`` of ``(head, query, key)``; Swin's as windows."""
+    """What the model itself reports, ``[site][pass]`` of ``(head, query, key)``."""
     inputs = {key: torch.as_tensor(value)[None] for key, value in features.items()}
     with torch.no_grad():
         out = eager_of(name)(**inputs, output_attentions=True)
@@ -52,34 +90,94 @@ def expected(name: str, features: dict[str, Any]) -> list[list[np.ndarray]]:
         for own, cross in zip(out.decoder_attentions, out.cross_attentions, strict=True):
             rows += [own, cross]
         return [[row[0].numpy()] for row in rows]
+    if name == "swin":  # 8 × 8 patches in four windows, then 4 × 4 in one
+        shapes = (8, 8), (4, 4)
+        return [[over_the_image(row.numpy(), shape, 4, 0)] for row, shape in zip(out.attentions, shapes, strict=True)]
     if name == "albert":
         return [[row[0].numpy() for row in out.attentions]]
     return [[row[0].numpy()] for row in out.attentions]
 
 
-@pytest.mark.parametrize("name", SEEN)
+@pytest.mark.parametrize("name", NAMES)
 def test_maps_are_what_eager_attention_reports(name: str) -> None:
     model, features = model_of(name), features_of(name, 0, 6)
     for site, wanted in enumerate(expected(name, features)):
-        if name == "swin" and site == 0:
-            continue
         found = attention_map(model, features, site)
         assert found.weights.dtype == np.float32
         assert len(found.passes) == len(wanted)
-        for one, other in zip(found.passes, wanted, strict=True):
-            np.testing.assert_allclose(one, other, atol=TOLERANCE)
+        for run, one in enumerate(wanted):
+            for head, weights in enumerate(one):
+                np.testing.assert_allclose(found.matrix(head, run), weights, atol=TOLERANCE)
         assert found.weights.shape[1:] == (len(found.queries), len(found.keys))
 
 
-@pytest.mark.parametrize(("name", "why"), [*((name, "cannot be seen") for name in sorted(CLOSED)), ("swin", "windows")])
-def test_what_cannot_be_seen_says_why(name: str, why: str) -> None:
-    with pytest.raises(UnsupportedError, match=why):
-        attention_map(model_of(name), features_of(name, 0, 6), 0)
-    with pytest.raises(UnsupportedError, match=why):
-        similar_heads(model_of(name), examples_of(name, 2), HeadId(0, 0))
-    patterns = measure_patterns(model_of(name), examples_of(name, 2))
-    assert why in str(patterns.refused[0])
+class Unseen(nn.Module):
+    """Attention whose rows are no shares: each entry is a share of its own."""
+
+    def __init__(self, attention: Any) -> None:
+        super().__init__()
+        self.__dict__["parts"] = attention
+
+    def forward(self, hidden_states: Tensor, *_: Any, **__: Any) -> tuple[Tensor, None]:
+        query, key, value = (
+            part(hidden_states).unflatten(-1, (4, 8)).transpose(1, 2)
+            for part in (self.parts.query_proj, self.parts.key_proj, self.parts.value_proj)
+        )
+        return ((query @ key.transpose(2, 3)).sigmoid() @ value).transpose(1, 2).flatten(2), None
+
+
+def test_what_cannot_be_seen_says_why() -> None:
+    model = wrap_model(FAMILIES["deberta-v2"].build())
+    anatomy = model.anatomy
+    attention = model.module.get_submodule(anatomy.sites[0].name)
+    attention.forward = Unseen(attention).forward
+    with pytest.raises(UnsupportedError, match="cannot be seen"):
+        attention_map(model, features_of("deberta-v2", 0, 6), 0)
+    with pytest.raises(UnsupportedError, match="cannot be seen"):
+        similar_heads(model, examples_of("deberta-v2", 2), HeadId(0, 0))
+    patterns = measure_patterns(model, examples_of("deberta-v2", 2))
+    assert "cannot be seen" in str(patterns.refused[0])
     assert patterns.of(HeadId(0, 0)) is None
+    assert patterns.of(HeadId(1, 0)) is not None
+
+
+# Texts and images -------------------------------------------------------------------------------------------------
+
+
+WAYS: dict[str, Callable[[Tensor, Tensor, Tensor], Tensor]] = {
+    "bmm": lambda q, k, v: torch.bmm(shares(q, k).flatten(0, 1), v.flatten(0, 1)).view(2, 4, 5, 8).transpose(1, 2),
+    "einsum": lambda q, k, v: torch.einsum("bnij,bjnd->bind", shares(q, k), v.transpose(1, 2)),
+    "einsum of a list": lambda q, k, v: torch.einsum("bhij, bhjd -> bhid", [shares(q, k), v]).transpose(1, 2),
+    "kernel": lambda q, k, v: torch.nn.functional.scaled_dot_product_attention(q, k, v, scale=1.0).transpose(1, 2),
+    "sequence first": lambda q, k, v: (shares(q, k) @ v).permute(2, 0, 1, 3),
+}
+
+
+def shares(query: Tensor, key: Tensor) -> Tensor:
+    return (query @ key.transpose(2, 3)).softmax(-1)
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_weights_are_found_by_the_product_they_enter(way: str) -> None:
+    generator = torch.Generator().manual_seed(0)
+    query, key, value = (torch.randn(2, 4, size, 8, generator=generator) for size in (5, 6, 6))
+    site = AttentionSite(0, "", "", "encoder self", 4, 4, 8)
+    with Products() as products:
+        projected = WAYS[way](query, key, value).flatten(2)
+    assert products.found(site, projected + 1e-3) is None, "what is projected is something else"
+    found = products.found(site, projected)
+    assert found is not None
+    torch.testing.assert_close(found, shares(query, key), atol=TOLERANCE, rtol=0)
+    assert products.found(site, projected) is None, "it is forgotten"
+
+
+def test_patches_in_an_order_of_their_own_are_refused() -> None:
+    """Hiera holds them by mask unit: a map over the image would be wrong, though its weights are known."""
+    settings = {"embed_dim": 16, "num_heads": [1, 2], "depths": [1, 1], "image_size": [32, 32], "num_query_pool": 1}
+    settings |= {"patch_stride": [4, 4], "patch_size": [7, 7], "masked_unit_size": [4, 4], "embed_dim_multiplier": 2.0}
+    model = wrap_model(transformers.HieraForImageClassification(transformers.HieraConfig(**settings)).eval())
+    with pytest.raises(UnsupportedError, match="what lies in which part"):
+        attention_map(model, features_of("vit", 0, 0), 0)
 
 
 def test_padding_is_left_out() -> None:
@@ -216,7 +314,7 @@ def test_a_head_is_named_after_what_it_does_most(given: dict[str, float], label:
 
 def test_labels_name_every_head_that_is_seen() -> None:
     labels = measure_patterns(model_of("swin"), examples_of("swin", 2)).labels()
-    assert sorted(labels) == [HeadId(1, head) for head in range(4)]
+    assert sorted(labels) == [*(HeadId(0, head) for head in range(2)), *(HeadId(1, head) for head in range(4))]
 
 
 def test_progress_may_cancel() -> None:
@@ -234,14 +332,42 @@ def test_progress_may_cancel() -> None:
         steps.clear()
 
 
-def test_nothing_is_left_in_the_model() -> None:
-    model = model_of("bart")
-    decoder = model.module.get_decoder()
-    before = dict(decoder._forward_pre_hooks)
-    attention_map(model, features_of("bart", 0, 5), 3)
+@pytest.mark.parametrize("name", ["bart", "deberta-v2", "bloom-lm"])
+def test_nothing_is_left_in_the_model(name: str) -> None:
+    model = model_of(name)
+    assert model.anatomy.sites  # from now on gates have their places, which are hooks, too
+    before = hooks_of(model.module)
+    attention_map(model, features_of(name, 0, 5), 1)
     with pytest.raises(IndexError):
-        attention_map(model, {"input_ids": [10_000, EOS]}, 3)
-    assert dict(decoder._forward_pre_hooks) == before
+        attention_map(model, {"input_ids": [10_000, EOS]}, 1)
+    with pytest.raises(ZeroDivisionError):
+        watch(model, inputs_of(name), {0}, lambda *_: 1 // 0)
+    assert hooks_of(model.module) == before
+    assert not torch.overrides._get_current_function_mode_stack()
+
+
+def hooks_of(module: nn.Module) -> int:
+    return sum(len(child._forward_hooks) + len(child._forward_pre_hooks) for child in module.modules())
+
+
+@pytest.mark.parametrize("name", ["deberta-v2", "bloom-lm"])
+def test_another_thread_is_not_watched(name: str) -> None:
+    """While one thread looks, another runs the same model: only the looking one's attention is handed on."""
+    model, alone = model_of(name), attention_map(model_of(name), features_of(name, 0, 6), 0).weights
+    stop = threading.Event()
+
+    def disturb() -> None:
+        while not stop.is_set():
+            logits_of(model.module, inputs_of(name, 2, 9))
+
+    with ThreadPoolExecutor(1) as pool:
+        busy = pool.submit(disturb)
+        try:
+            for _ in range(10):
+                np.testing.assert_allclose(attention_map(model, features_of(name, 0, 6), 0).weights, alone, atol=1e-6)
+        finally:
+            stop.set()
+        busy.result(timeout=30)
 
 
 def test_special_tokens_come_from_the_tokenizer_or_the_configuration() -> None:
@@ -271,11 +397,11 @@ def test_divergences_are_scipys(name: str) -> None:
             for features in examples.features:
                 all_of = expected(name, features)
                 passes = zip(all_of[head.site], all_of[site], strict=True)
-                values.append(np.mean([_naive_divergence(a[head.head], b[other]) for a, b in passes]))
+                values.append(np.mean([naive_divergence(a[head.head], b[other]) for a, b in passes]))
             assert found[site][other] == pytest.approx(np.mean(values), abs=1e-5)
 
 
-def _naive_divergence(a: np.ndarray, b: np.ndarray) -> float:
+def naive_divergence(a: np.ndarray, b: np.ndarray) -> float:
     rows = [(p, q) for p, q in zip(a.astype(float), b.astype(float), strict=True) if (p > 0).sum() > 1]
     return float(np.mean([jensenshannon(p, q, base=2) ** 2 for p, q in rows]))
 

@@ -18,8 +18,13 @@ from pruning.masks import HeadId
 if TYPE_CHECKING:
     from torch import Tensor
 
+    from pruning.looking.windows import Windows
     from pruning.models import LoadedModel
     from pruning.tasks import Examples
+
+    Run = tuple[Tensor, Windows | None]  # weights (example, head, query, key), and what they are within
+
+ROWS = 256  # queries whose attention is spread over the whole image at a time
 
 
 def similar_heads(
@@ -54,14 +59,14 @@ def similar_heads(
     return tuple(tuple(float(value) for value in row) for row in means)
 
 
-def _weights_of(model: LoadedModel, inputs: dict[str, Tensor], head: HeadId) -> list[Tensor]:
-    """The head's own attention in each run of its site, ``(example, query, key)``."""
-    own: list[Tensor] = []
+def _weights_of(model: LoadedModel, inputs: dict[str, Tensor], head: HeadId) -> list[Run]:
+    """The head's own attention in each run of its site."""
+    own: list[Run] = []
 
-    def look(_: int, weights: Tensor, __: Words) -> None:
-        own.append(weights[:, head.head])
+    def look(site: int, weights: Tensor, words: Words) -> None:
+        own.append(_run(weights[:, [head.head]], words.windows.get(site)))
 
-    refused = watch(model, inputs, {head.site}, look)
+    refused = watch(model, inputs, {head.site}, look, windows=True)
     if head.site in refused:
         name = model.anatomy.sites[head.site].name
         raise UnsupportedError(
@@ -70,19 +75,53 @@ def _weights_of(model: LoadedModel, inputs: dict[str, Tensor], head: HeadId) -> 
     return own
 
 
-def _divergences(model: LoadedModel, inputs: dict[str, Tensor], at: int, own: list[Tensor]) -> dict[int, np.ndarray]:
+def _run(weights: Tensor, windows: Windows | None) -> Run:
+    return (weights if windows is None else windows.within(weights)), windows
+
+
+def _divergences(model: LoadedModel, inputs: dict[str, Tensor], at: int, own: list[Run]) -> dict[int, np.ndarray]:
     """Of each site from one head, ``(example, head)``; sites between other sequences are left out."""
     kinds = [site.kind for site in model.anatomy.sites]
     alike = {site for site, kind in enumerate(kinds) if kind == kinds[at]}
     found: dict[int, list[np.ndarray]] = {site: [] for site in alike}
 
-    def look(site: int, weights: Tensor, _: Words) -> None:
+    def look(site: int, weights: Tensor, words: Words) -> None:
         run = len(found[site])
-        if run < len(own) and own[run].shape == weights[:, 0].shape:
-            found[site].append(divergence(weights, own[run]).double().cpu().numpy())
+        if run >= len(own):
+            return
+        each = divergence_of(_run(weights, words.windows.get(site)), own[run])
+        if each is not None:
+            found[site].append(each.double().cpu().numpy())
 
-    refused = watch(model, inputs, alike, look)
+    refused = watch(model, inputs, alike, look, windows=True)
     return {site: np.mean(runs, axis=0) for site, runs in found.items() if runs and site not in refused}
+
+
+def divergence_of(one: Run, own: Run) -> Tensor | None:
+    """The same as `divergence`, whatever windows the two have; ``None`` where they are between other sequences."""
+    import torch
+
+    (weights, windows), (reference, others) = one, own
+    if _grid(windows, weights) != _grid(others, reference):
+        return None
+    apart = windows is not None and others is not None and not torch.equal(windows.places, others.places)
+    if not apart and (windows is None) == (others is None):
+        return divergence(weights, reference[:, 0])
+    sums = counts = torch.zeros(())
+    for first in range(0, weights.shape[-2], ROWS):  # over the whole image, which is too much at once
+        a, b = (_spread(*each, first) for each in (one, own))
+        chosen = ((b > 0).sum(-1) > 1).sum(-1)
+        sums = sums + divergence(a, b[:, 0]).nan_to_num() * chosen
+        counts = counts + chosen
+    return sums / counts
+
+
+def _grid(windows: Windows | None, weights: Tensor) -> tuple[int, ...]:
+    return (windows.patches,) * 2 if windows else tuple(weights.shape[-2:])
+
+
+def _spread(weights: Tensor, windows: Windows | None, first: int) -> Tensor:
+    return weights[..., first : first + ROWS, :] if windows is None else windows.spread(weights, first, first + ROWS)
 
 
 def divergence(weights: Tensor, own: Tensor) -> Tensor:

@@ -49,22 +49,52 @@ class AttentionMap:
     """Attention of all heads of one site on one input.
 
     Attributes:
-        passes: ``(head, query, key)`` float32 for each time that the site is run: once, but for shared layers.
+        passes: ``(head, query, key)`` float32 for each time that the site is run: once, but for shared layers. Within
+            windows ``(head, query, place)``.
+        places: ``(query, place)``: the keys in the window of each query, −1 for padding beyond the image; ``None``
+            where every query may attend to the whole.
     """
 
     site: int
     passes: tuple[np.ndarray, ...]
     queries: Side
     keys: Side
+    places: np.ndarray | None = None
 
     @property
     def weights(self) -> np.ndarray:
-        """Of the first pass."""
-        return self.passes[0]
+        """Of the first pass, ``(head, query, key)``, zero outside windows."""
+        return np.stack([self.matrix(head) for head in range(len(self.passes[0]))])
+
+    @property
+    def size_bytes(self) -> int:
+        return sum(one.nbytes for one in self.passes)
+
+    def matrix(self, head: int, run: int = 0) -> np.ndarray:
+        """The attention of one head, ``(query, key)``."""
+        return self._spread(self.passes[run][head], slice(None))
+
+    def row(self, head: int, query: int, run: int = 0) -> np.ndarray:
+        """Where one query looks, ``(key,)``; within windows with padding it adds up to less than one."""
+        return self._spread(self.passes[run][head][[query]], [query])[0]
+
+    def window(self, query: int) -> np.ndarray | None:
+        """The keys in the window of a query, ascending; ``None`` where there are no windows."""
+        if self.places is None:
+            return None
+        own = self.places[query]
+        return np.sort(own[own >= 0])
+
+    def _spread(self, rows: np.ndarray, which: slice | list[int]) -> np.ndarray:
+        if self.places is None:
+            return rows
+        whole = np.zeros((len(rows), len(self.keys) + 1), rows.dtype)
+        np.put_along_axis(whole, self.places[which], rows, 1)  # −1 is the last column
+        return whole[:, :-1]
 
 
 def attention_map(model: LoadedModel, features: dict[str, Any], site: int) -> AttentionMap:
-    """The attention of one site on one example; padding is left out.
+    """The attention of one site on one example; padding of texts is left out.
 
     Args:
         features: Model inputs without a batch dimension, as in `pruning.tasks.Examples`.
@@ -82,13 +112,18 @@ def attention_map(model: LoadedModel, features: dict[str, Any], site: int) -> At
         found.append(weights[0].float().cpu())
         noted.append(words)
 
-    refused = watch(model, inputs, {site}, look)
+    refused = watch(model, inputs, {site}, look, windows=True)
     if site in refused:
         raise UnsupportedError(
             "the attention of {site} cannot be shown: {reason}",
             site=model.anatomy.sites[site].name,
             reason=refused[site],
         )
+    windows = noted[0].windows.get(site)
+    if windows is not None:
+        patches = patch_side(windows.patches, windows.grid)
+        passes = tuple(one.numpy() for one in found)
+        return AttentionMap(site, passes, patches, patches, windows.keys.cpu().numpy())
     kind, shape = model.anatomy.sites[site].kind, found[0].shape
     sides, places = [], []
     for side, length in (("query", shape[-2]), ("key", shape[-1])):
@@ -96,7 +131,7 @@ def attention_map(model: LoadedModel, features: dict[str, Any], site: int) -> At
         sides.append(_side(model, inputs, noted[0].of(kind, side), kept, length))
         places.append(kept)
     rows, columns = places
-    return AttentionMap(site, tuple(one[:, rows][:, :, columns].numpy() for one in found), *sides)
+    return AttentionMap(site, tuple(one[:, rows][:, :, columns].numpy() for one in found), sides[0], sides[1])
 
 
 def _unpadded(inputs: dict[str, Tensor], kind: str, side: str, length: int) -> list[int]:
@@ -116,6 +151,11 @@ def _side(model: LoadedModel, inputs: dict[str, Tensor], ids: Tensor | None, kep
     grid = patch_grid(inputs, length)
     if grid is None:
         return Side(tuple(f"{i + 1}" for i in kept), (False,) * len(kept))
+    return patch_side(length, grid)
+
+
+def patch_side(length: int, grid: tuple[int, int]) -> Side:
+    """Patches by row and column, behind what comes before them."""
     before, columns = length - grid[0] * grid[1], grid[1]
     names = ["CLS" if i == 0 else f"special {i + 1}" for i in range(before)]
     names += [f"row {i // columns + 1}, column {i % columns + 1}" for i in range(length - before)]

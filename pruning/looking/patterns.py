@@ -34,7 +34,8 @@ FOCUSED, BROAD = 0.4, 0.6  # from this share on a head is named after it; from t
 class HeadPattern:
     """What one head attends to, averaged over queries and then over examples, with 95% intervals over examples.
 
-    Shares are of the attention, 0 to 1, and may overlap: the previous token may be the first one.
+    Shares are of the attention, 0 to 1, and may overlap: the previous token may be the first one. Patches count in
+    reading order; within windows, shares are of the attention to the image: what falls on padding is left out.
 
     Attributes:
         first: Share on the first token.
@@ -84,6 +85,7 @@ class Patterns:
         means, errors: ``(head, statistic)`` in the order of `STATISTICS`; nan where nothing could be seen.
         refused: Why, for the sites that cannot be seen.
         examples: How many were averaged; those in which no query had a choice are left out.
+        windowed: Sites that attend within windows of the image.
     """
 
     sizes: tuple[int, ...]
@@ -91,6 +93,7 @@ class Patterns:
     errors: np.ndarray
     refused: dict[int, Later]
     examples: int
+    windowed: frozenset[int] = frozenset()
 
     def of(self, head: HeadId) -> HeadPattern | None:
         """That of one head; ``None`` where its site cannot be seen."""
@@ -136,16 +139,22 @@ class _Tally:
         shape = (sum(self.sizes), len(STATISTICS))
         self.sums, self.squares, self.counts = np.zeros(shape), np.zeros(shape), np.zeros(shape)
         self.refused: dict[int, Later] = {}
+        self.windowed: set[int] = set()
 
     def add(self, batch: Batch) -> None:
         found: dict[int, list[Tensor]] = {}
 
         def look(site: int, weights: Tensor, words: Words) -> None:
+            windows = words.windows.get(site)
+            if windows is not None:
+                self.windowed.add(site)
+                found.setdefault(site, []).append(statistics(windows.within(weights), keys=windows.keys))
+                return
             special = self._special(weights, words.of(self.model.anatomy.sites[site].kind, "key"), batch.inputs)
             found.setdefault(site, []).append(statistics(weights, special))
 
         sites = set(range(len(self.sizes))) - self.refused.keys()
-        self.refused |= watch(self.model, batch.inputs, sites, look)
+        self.refused |= watch(self.model, batch.inputs, sites, look, windows=True)
         for site in found.keys() - self.refused.keys():
             values = np.mean([one.double().cpu().numpy() for one in found[site]], axis=0)
             there, first = np.isfinite(values), sum(self.sizes[:site])
@@ -176,34 +185,31 @@ class _Tally:
         for site in self.refused:
             first = sum(self.sizes[:site])
             means[first : first + self.sizes[site]] = np.nan
-        return Patterns(self.sizes, means, errors, self.refused, int(self.counts.max(initial=0)))
+        examples = int(self.counts.max(initial=0))
+        return Patterns(self.sizes, means, errors, self.refused, examples, frozenset(self.windowed))
 
 
-def statistics(weights: Tensor, special: Tensor) -> Tensor:
+def statistics(weights: Tensor, special: Tensor | None = None, keys: Tensor | None = None) -> Tensor:
     """Means over the queries that have a choice, ``(example, head, statistic)``; nan where none has.
 
     Args:
         weights: ``(example, head, query, key)``.
-        special: Which keys are no part of the text or image, ``(example, key)``.
+        special: Which keys are no part of the text or image, ``(example, key)``; none where it is ``None``.
+        keys: The place of each key, ``(query, key)``, where queries see different ones: their windows.
     """
     import torch
 
-    queries, keys = weights.shape[-2:]
+    queries, count = weights.shape[-2:]
     visible = (weights > 0).any(1).sum(-1)[:, None]  # (example, 1, query)
-    offsets = torch.arange(keys, device=weights.device) - torch.arange(queries, device=weights.device)[:, None]
+    keys = torch.arange(count, device=weights.device).expand(queries, count) if keys is None else keys
+    offsets = keys - torch.arange(queries, device=weights.device)[:, None]
     bins = offsets.clamp(-OFFSETS - 1, OFFSETS + 1) + OFFSETS + 1
     profile = weights.new_zeros(*weights.shape[:-1], len(PROFILE))
     profile.scatter_add_(-1, bins.expand_as(weights), weights)
     effective = torch.special.entr(weights).sum(-1).exp()
-    on_special = weights * special[:, None, None]
-    single = [
-        weights[..., 0],
-        on_special.sum(-1),
-        on_special[..., 1:].sum(-1),
-        effective,
-        effective / visible,
-        (weights * offsets.abs()).sum(-1),
-    ]
+    on_special = torch.zeros_like(weights) if special is None else weights * special[:, None, None]
+    first, others = (weights * (keys == 0)).sum(-1), (on_special * (keys > 0)).sum(-1)
+    single = [first, on_special.sum(-1), others, effective, effective / visible, (weights * offsets.abs()).sum(-1)]
     each = torch.cat([torch.stack(single, -1), profile], -1)  # (example, head, query, statistic)
     chooses = (visible > 1)[..., None]
     return torch.where(chooses, each, 0.0).sum(2) / chooses.sum(2)

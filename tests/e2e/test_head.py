@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from pathlib import Path
 
@@ -84,3 +85,34 @@ def test_axe_finds_nothing_and_a_telephone_is_wide_enough(visit: Visit, path: st
     wide = "elements => elements.filter(e => e.scrollWidth > e.clientWidth + 1).map(e => e.outerHTML.slice(0, 200))"
     areas = "[data-testid=stApp], [data-testid=stMain], [data-testid=stMainBlockContainer]"
     assert page.locator(areas).evaluate_all(wide) == []
+
+
+@pytest.fixture(scope="module")
+def swin_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """28 × 28 patches in windows of 7 × 7, then 14 × 14: too many for the browser at once, and few enough."""
+    import transformers as tf
+
+    names = {"id2label": dict(enumerate("0123456789")), "label2id": {name: int(name) for name in "0123456789"}}
+    sizes = {"image_size": 112, "window_size": 7, "embed_dim": 24, "depths": [1, 1], "num_heads": [1, 2]}
+    folder = tmp_path_factory.mktemp("swin")
+    tf.SwinForImageClassification(tf.SwinConfig(patch_size=4, **sizes, **names)).save_pretrained(folder)
+    tf.ViTImageProcessorPil(size={"height": 112, "width": 112}).save_pretrained(folder)
+    return folder
+
+
+def test_a_large_image_shows_one_patch_at_a_time(visit: Visit, swin_folder: Path) -> None:
+    page = visit(f"/head?model={swin_folder}&data=digits&head=0.0").ready().page
+    cursor = page.get_by_role("slider", name="Chosen patch")
+    said = "aria-valuetext"
+    expect(cursor).to_have_attribute(said, re.compile("^row 15, column 15 looks at row"))
+    expect(page.get_by_text("attends within windows of 49 patches")).to_be_visible()
+    cursor.focus()
+    page.keyboard.press("ArrowRight")
+    page.keyboard.press("ArrowDown")
+    expect(cursor).to_have_attribute(said, re.compile("^row 16, column 16 looks at row"))
+    page.locator(".mosaic .photo").click(position={"x": 3, "y": 3})
+    expect(cursor).to_have_attribute(said, re.compile("^row 1, column 1 looks at row"))
+    assert violations(page) == []
+    page.keyboard.press("Alt+k")
+    shows(page, "Layer 1, head 0")
+    expect(page.locator(".outside[data-level]")).to_have_count(14 * 14 - 49)

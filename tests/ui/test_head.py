@@ -12,13 +12,14 @@ from streamlit.testing.v1 import AppTest
 
 from pruning import LoadedModel
 from pruning.importance.scoring import score
-from pruning.looking import STATISTICS, HeadPattern, Patterns, attention_map, measure_patterns
+from pruning.looking import STATISTICS, AttentionMap, HeadPattern, Patterns, attention_map, measure_patterns
+from pruning.looking.maps import patch_side
 from pruning.masks import HeadId, Mask
 from tests.families import examples_of, features_of, model_of, tokenizer_of
 from tests.ui.conftest import ROOT, Pages, served
 from tests.ui.test_pages import fine, press, words
-from ui.head import charts
-from ui.head.picture import MOST_TOKENS, picture_data
+from ui.head import charts, picture
+from ui.head.picture import MOST_TOKENS, chosen_patch, picture_data
 from ui.head.words import SHARES, finding, importance_row, nearest, neighbours, parse_head, rank_sentence
 from ui.jobs import Job
 from ui.store import Loading, Store, store
@@ -124,6 +125,51 @@ def test_a_long_text_is_cut_and_an_image_is_not() -> None:
     assert data["grid"] == [4, 4]
     assert data["image"].startswith("data:image/png;base64,")
     assert data["hidden"] is None
+
+
+def windowed_map(row: int = 0) -> AttentionMap:
+    """The first layer of a Swin on 8 × 8 patches in four windows."""
+    return attention_map(model_of("swin"), features_of("swin", row, 0), 0)
+
+
+def test_outside_its_window_a_patch_gets_nothing() -> None:
+    found = windowed_map()
+    data = picture_data(found, 1, 0, "one", np.zeros((32, 32, 3), np.uint8))
+    assert np.abs(np.array(data["weights"]) / 1e4 - found.matrix(1)).max() <= 5e-5
+    windows = np.array(data["windows"]).reshape(8, 8)
+    assert windows[:4, :4].tolist() == [[0] * 4] * 4
+    assert sorted(set(windows.ravel().tolist())) == [0, 4, 32, 36]
+    apart = windows.ravel()[:, None] != windows.ravel()
+    assert (np.array(data["weights"])[apart] == 0).all()
+    assert data["beyond"] is None
+
+
+def test_of_a_large_image_one_row_is_sent() -> None:
+    """A thousand patches and a few more: kilobytes, whatever a full matrix would be."""
+    rng = np.random.default_rng(0)
+    weights = rng.dirichlet(np.ones(1025), (2, 1025)).astype(np.float32)
+    found = AttentionMap(0, (weights,), patch_side(1025, (32, 32)), patch_side(1025, (32, 32)))
+    data = picture_data(found, 1, 0, "one", np.zeros((32, 32, 3), np.uint8), 700)
+    assert data["weights"] is None
+    assert data["chosen"] == 700
+    row = np.zeros(1025)
+    for key, share in data["row"]:
+        row[key] = share / 1e4
+    np.testing.assert_allclose(row, weights[1, 700], atol=1e-6)
+    assert len(json.dumps(data)) < 100_000
+    assert chosen_patch(found.queries) == 0
+    assert chosen_patch(patch_side(1024, (32, 32))) == 16 * 32 + 16
+
+
+def test_a_row_within_windows_says_what_is_padding(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(picture, "MOST_PATCHES", 10)
+    small = {"pixel_values": features_of("swin", 0, 0)["pixel_values"][:, :28, :28]}  # 7 × 7 patches
+    found = attention_map(model_of("swin"), small, 0)
+    data = picture_data(found, 0, 0, "one", np.zeros((28, 28, 3), np.uint8), 48)
+    assert data["window"] == [row * 7 + column for row in (4, 5, 6) for column in (4, 5, 6)]
+    assert {key for key, _ in data["row"]} == set(data["window"])
+    assert data["beyond"] + sum(share for _, share in data["row"]) == pytest.approx(1e4, abs=0.2)
+    assert data["beyond"] > 100
 
 
 # The page ---------------------------------------------------------------------------------------------------------
@@ -293,17 +339,16 @@ def test_work_can_be_stopped_and_taken_up_again(monkeypatch: pytest.MonkeyPatch)
     assert len(script.get("plotly_chart")) == 2
 
 
-@pytest.mark.parametrize("tiny", ["deberta-v2", "vit"], indirect=True)
-def test_other_families(tiny: LoadedModel, request: pytest.FixtureRequest) -> None:
-    closed = "deberta" in request.node.name
-    script = opened(data="demo" if closed else "digits")
-    if closed:
-        finished(script)
-        assert sum("cannot be seen" in one.value for one in script.info) == 3
-        return
-    finished(script)
-    assert next(box for box in script.selectbox if box.label == "Image").options[0].startswith("Image 1, labelled")
-    assert not script.text_input
+@pytest.mark.parametrize("tiny", ["deberta-v2", "bloom-lm", "vit", "swin"], indirect=True)
+def test_other_families(tiny: LoadedModel) -> None:
+    sees = "vision" in tiny.anatomy.sites[0].kind
+    script = finished(opened(data="digits" if sees else "demo"))
+    assert not script.info
+    assert len(script.get("plotly_chart")) == 2
+    if sees:
+        assert next(box for box in script.selectbox if box.label == "Image").options[0].startswith("Image 1, labelled")
+        assert not script.text_input
+    assert ("windows of 16 patches" in words(script)) == (tiny.module.config.model_type == "swin")
 
 
 def test_a_model_that_fails_leaves_nothing_to_look_into(tiny: LoadedModel, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -11,7 +11,7 @@ from pruning.language import mark, tr
 from pruning.masks import HeadId
 from ui import state
 from ui.head.following import follow
-from ui.head.picture import MOST_PATCHES, MOST_TOKENS, attention_picture, too_large
+from ui.head.picture import MOST_TOKENS, attention_picture, one_at_a_time
 from ui.naming import head_name, names_of
 from ui.store import session_id, store
 from ui.theme import as_sentence, plain
@@ -44,17 +44,30 @@ def attention_view(model: LoadedModel, head: HeadId) -> None:
     except PruningError as error:
         st.info(plain(as_sentence(error)))
         return
-    if too_large(found.queries):
-        text = mark("The image has {n:,} patches; up to {most} can be shown.")
-        st.info(tr(text, n=len(found.queries), most=MOST_PATCHES))
-        return
     run = _run(found)
     name = head_name(head, names_of(model.anatomy, len(model.anatomy.sites)))
     attention_picture(found, head.head, run, name, image)
-    longest = max(len(found.queries), len(found.keys))
-    if image is None and longest > MOST_TOKENS:
+    for note in _notes(found, image is not None):
+        st.caption(note)
+
+
+def _notes(found: AttentionMap, is_image: bool) -> list[str]:
+    """What the picture leaves out, and why so much of it is zero."""
+    notes, longest = [], max(len(found.queries), len(found.keys))
+    if not is_image and longest > MOST_TOKENS:
         text = mark("The first {shown} of {n:,} tokens are shown; shares are of the attention to all.")
-        st.caption(tr(text, shown=MOST_TOKENS, n=longest))
+        notes.append(tr(text, shown=MOST_TOKENS, n=longest))
+    if is_image and found.queries.grid and one_at_a_time(found):
+        rows, columns = found.queries.grid
+        text = mark("With {n:,} patches, one at a time is shown: choose it with a click or the arrow keys.")
+        notes.append(tr(text, n=rows * columns))
+    if found.places is not None:
+        text = mark("This layer attends within windows of {n:,} patches: outside its window, a patch gets 0.")
+        notes.append(tr(text, n=found.places.shape[1]))
+        if (found.places < 0).any():
+            text = mark("Windows go beyond the image here, and what falls on that padding is missing in the picture.")
+            notes.append(tr(text))
+    return notes
 
 
 def _subject(model: LoadedModel) -> Subject | None:

@@ -39,10 +39,10 @@ def patterns_view(model: LoadedModel, head: HeadId, theme: Theme) -> None:
         why = patterns.refused.get(head.site) or mark("no row is long enough for a choice between two tokens")
         st.info(plain(tr("Not measured: {why}.", why=tr(why))))
         return
-    _draw(pattern, model, head, theme)
+    _draw(pattern, model, head, theme, head.site in patterns.windowed)
 
 
-def _draw(pattern: HeadPattern, model: LoadedModel, head: HeadId, theme: Theme) -> None:
+def _draw(pattern: HeadPattern, model: LoadedModel, head: HeadId, theme: Theme, windowed: bool) -> None:
     kind = kind_of(model.anatomy.sites[head.site].kind)
     title = finding(pattern, kind)
     bars, profile = charts.share_bars(pattern, kind, title, theme), charts.profile_bars(pattern, theme)
@@ -51,7 +51,7 @@ def _draw(pattern: HeadPattern, model: LoadedModel, head: HeadId, theme: Theme) 
     )
     alt = tr("Attention by relative place. {title}.", title=charts.profile_finding(pattern))
     st.plotly_chart(profile, theme=None, config=shared.CONFIG, alt=alt, key="head_profile")
-    st.caption(definitions(pattern, kind))
+    st.caption(definitions(pattern, kind, windowed))
     with st.expander(tr("As a table")):
         numbers = {tr(name): st.column_config.NumberColumn(format="%.3g") for name in ("value", "low", "high")}
         st.dataframe(charts.pattern_table(pattern, kind).rename(columns=tr), hide_index=True, column_config=numbers)

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
 PATTERN_ROWS, ALIKE_ROWS = 128, 64  # calibration rows, the first ones
 KEPT_MAPS, KEPT_ROWS, KEPT_FINDINGS = 64, 8, 200
+LARGE_BYTES = 1 << 24  # of a map: of such only the last one is kept
 Divergences = tuple[tuple[float, ...], ...]  # [site][head], bits
 
 
@@ -34,6 +35,7 @@ class Looks:
         self.worker, self.evaluator = Worker("looker"), evaluator
         self._examples, self._measurements = examples, measurements
         self._maps, self._rows, self._found = Cache(KEPT_MAPS), Cache(KEPT_ROWS), Cache(KEPT_FINDINGS)
+        self._large = Cache(1)
 
     # Maps --------------------------------------------------------------------------------------------------------
 
@@ -49,10 +51,10 @@ class Looks:
         from pruning.looking import attention_map
 
         key = (model.fingerprint, what, site)
-        found: AttentionMap | None = self._maps.get(key)
+        found: AttentionMap | None = self._maps.get(key) or self._large.get(key)
         if found is None:
             found = attention_map(model, features, site)
-            self._maps.put(key, found)
+            (self._maps if found.size_bytes < LARGE_BYTES else self._large).put(key, found)
         return found
 
     def rows(self, model: LoadedModel, data: str) -> Examples | None:

@@ -1,14 +1,15 @@
-// Attention in the browser: a matrix and two columns of tokens joined by lines, or an image with its patches.
-// Hovering or focusing a token previews its attention, a click (Enter, Space) pins it, Escape lets it go.
+// Attention in the browser: a matrix and two columns of tokens joined by lines, or an image with its patches; of a large
+// image, where one patch looks, and Python is asked for the next. Hovering or focusing a token previews its attention, a click (Enter, Space) pins it, Escape lets it go.
 
 export default function (component) {
-  const { data, parentElement } = component;
+  const { data, parentElement, setTriggerValue } = component;
   const root = parentElement.querySelector(".attention");
-  const kind = data.grid ? Patches : Sentence;
-  if (!(root.view instanceof kind)) {
+  const kind = !data.grid ? Sentence : data.weights ? Patches : Mosaic;
+  if (root.view?.constructor !== kind) {
     root.replaceChildren();
     root.view = new kind(root);
   }
+  root.view.send = (patch) => setTriggerValue("choose", [patch, root.view.data.queries.length]);
   root.view.update(data);
 }
 
@@ -29,7 +30,7 @@ function text(parent, words, attributes) {
   element("text", attributes, parent).textContent = words;
 }
 
-const percent = (weight) => `${(weight / 100).toFixed(weight < 1000 ? 1 : 0)}%`;
+const percent = (weight) => `${(weight / 100).toFixed(weight === 0 || weight >= 1000 ? 0 : weight < 100 ? 2 : 1)}%`;
 const short = (token) => (token.length > SHORT ? `${token.slice(0, SHORT - 1)}…` : token);
 
 // What both pictures share: who is looked at now, the keyboard, the line of words, the file.
@@ -98,7 +99,14 @@ class View {
     const [own, others] = token.side === "query" ? [queries, keys] : [keys, queries];
     const best = this.seen(token).slice(0, most).filter(([, weight], place) => weight >= LEAST || place === 0);
     const list = best.map(([other, weight]) => `${others[other]} ${percent(weight)}`).join(", ");
-    return `${own[token.index]} ${words[token.side]} ${list}`;
+    const beyond = token.side === "query" ? this.beyond(token.index) : 0;
+    const rest = beyond >= LEAST ? `; ${words.beyond} ${percent(beyond)}` : "";
+    return `${own[token.index]} ${words[token.side]} ${list}${rest}`;
+  }
+
+  // The share of a patch's attention that falls on what fills up its window beyond the image.
+  beyond(index) {
+    return this.data.beyond?.[index] ?? 0;
   }
 
   // A token that can be pointed at, focused and pinned.
@@ -377,13 +385,19 @@ class Patches extends View {
 
   // Boxes of the tokens before the patches, above the image, and of the patches.
   cells(svg, make) {
+    this.data.keys.forEach((_, index) => make(index, this.box(index)));
+  }
+
+  box(index) {
     const columns = this.data.grid[1];
-    this.data.keys.forEach((_, index) => {
-      const place = index - this.before;
-      const before = { x: 1 + index * 76, y: 20, width: 70, height: 24, rx: 3 };
-      const [x, y] = [1 + (place % columns) * this.patch, this.top + Math.floor(place / columns) * this.patch];
-      make(index, place < 0 ? before : { x, y, width: this.patch, height: this.patch });
-    });
+    const place = index - this.before;
+    if (place < 0) return this.specialBox(index);
+    const [x, y] = [1 + (place % columns) * this.patch, this.top + Math.floor(place / columns) * this.patch];
+    return { x, y, width: this.patch, height: this.patch };
+  }
+
+  specialBox(index) {
+    return { x: 1 + index * 76, y: 20, width: 70, height: 24, rx: 3 };
   }
 
   tile(map, index, box) {
@@ -392,11 +406,18 @@ class Patches extends View {
     if (special) text(map, this.data.keys[index], { x: box.x + box.height + 5, y: box.y + 16, class: "name", "font-size": 12 });
     rect.addEventListener("pointerenter", () => {
       const from = this.active?.index ?? 0;
-      const { queries, keys, weights } = this.data;
-      this.status.textContent = `${queries[from]} → ${keys[index]}: ${percent(weights[from][index])}`;
+      const { queries, keys, weights, words } = this.data;
+      const share = this.outside(index) ? words.outside : percent(weights[from][index]);
+      this.status.textContent = `${queries[from]} → ${keys[index]}: ${share}`;
     });
     rect.addEventListener("pointerleave", () => this.show());
     this.tiles.push(rect);
+  }
+
+  // Whether a patch is none of those that the chosen one can see.
+  outside(index) {
+    const { windows } = this.data;
+    return Boolean(windows && this.active && windows[index] !== windows[this.active.index]);
   }
 
   scale(svg, y) {
@@ -425,7 +446,159 @@ class Patches extends View {
     row.forEach((weight, index) => {
       this.shades[index].style.setProperty("--share", weight / most);
       this.tiles[index].dataset.level = Math.round((weight / most) * (LEVELS - 1));
+      this.tiles[index].classList.toggle("outside", this.outside(index));
     });
+    this.end.textContent = percent(most);
+  }
+}
+
+// Large images: one patch at a time --------------------------------------------------------------------------------
+
+const WIDE = 420; // pixels of the longer side
+const WAIT = 120; // milliseconds after the last step of the arrow keys
+
+class Mosaic extends Patches {
+  update(data) {
+    this.data = data;
+    this.save.textContent = data.words.save;
+    if (this.wanted === data.chosen) this.wanted = null;
+    this.row = new Map(data.row);
+    this.window = data.window && new Set(data.window);
+    const content = JSON.stringify([data.grid, data.keyGrid, data.image, data.keys.length]);
+    if (content !== this.content) {
+      this.content = content;
+      this.wanted = null;
+      this.panels.replaceChildren();
+      this.draw();
+    }
+    this.show();
+  }
+
+  get chosen() {
+    return this.wanted ?? this.data.chosen;
+  }
+
+  draw() {
+    const { grid, keyGrid, queries, keys, words } = this.data;
+    const [rows, columns] = grid;
+    this.tokens = { query: [], key: [] };
+    this.before = queries.length - rows * columns;
+    this.patch = WIDE / Math.max(rows, columns);
+    this.top = 20 + (keys.length > keyGrid[0] * keyGrid[1] || this.before ? 32 : 0);
+    const [width, height] = [columns * this.patch, rows * this.patch];
+    const size = [Math.max(width, 240) + 2, this.top + height + 26];
+    const picture = this.panel(...size, words.image);
+    picture.classList.add("picture", "mosaic");
+    text(picture, words.choose, { x: 1, y: 12, class: "axis" });
+    this.photo(picture);
+    this.shades = element("g", {}, picture);
+    this.specials(picture, queries);
+    this.cursor = element("g", { role: "slider", tabindex: "0", class: "token", "aria-label": words.mosaic }, picture);
+    this.frame = element("rect", { class: "cursor" }, this.cursor);
+    this.tokens.query[0] = this.cursor; // for the keyboard
+    picture.addEventListener("click", (event) => this.choose(this.patchAt(picture, event, queries, grid)));
+    const map = this.panel(...size, words.map, "img");
+    text(map, words.to, { x: 1, y: 12, class: "axis" });
+    element("rect", { x: 1, y: this.top, width, height, "data-level": 0, class: this.window ? "outside" : "" }, map);
+    this.specials(map, keys);
+    this.tiles = element("g", {}, map);
+    this.frames = [this.frame, element("rect", { class: "cursor" }, map)];
+    map.addEventListener("pointermove", (event) => this.point(this.patchAt(map, event, keys, keyGrid)));
+    map.addEventListener("pointerleave", () => this.show());
+    this.scale(map, this.top + height + 10);
+  }
+
+  specials(svg, tokens) {
+    const [rows, columns] = tokens === this.data.keys ? this.data.keyGrid : this.data.grid;
+    for (let index = 0; index < tokens.length - rows * columns; index++) {
+      const box = this.specialBox(index);
+      element("rect", { ...box, class: "edge" }, svg);
+      text(svg, tokens[index], { x: box.x + 30, y: box.y + 16, class: "name", "font-size": 12 });
+    }
+  }
+
+  // The patches that are looked at may be coarser than those that look.
+  keyBox(index) {
+    const [rows, columns] = this.data.keyGrid;
+    const place = index - (this.data.keys.length - rows * columns);
+    if (place < 0) return this.specialBox(index);
+    const patch = WIDE / Math.max(rows, columns);
+    return { x: 1 + (place % columns) * patch, y: this.top + Math.floor(place / columns) * patch, width: patch, height: patch };
+  }
+
+  patchAt(svg, event, tokens, [rows, columns]) {
+    const at = new DOMPoint(event.clientX, event.clientY).matrixTransform(svg.getScreenCTM().inverse());
+    const before = tokens.length - rows * columns;
+    for (let index = 0; index < before; index++) {
+      const { x, y, width, height } = this.specialBox(index);
+      if (at.x >= x && at.x < x + width && at.y >= y && at.y < y + height) return index;
+    }
+    const patch = WIDE / Math.max(rows, columns);
+    const [row, column] = [Math.floor((at.y - this.top) / patch), Math.floor((at.x - 1) / patch)];
+    const inside = row >= 0 && row < rows && column >= 0 && column < columns;
+    return inside ? before + row * columns + column : null;
+  }
+
+  choose(index) {
+    if (index === null || index === this.chosen) return;
+    this.wanted = index;
+    this.show();
+    clearTimeout(this.timer);
+    this.timer = setTimeout(() => this.send(index), WAIT);
+  }
+
+  keydown(event) {
+    if (event.altKey || event.ctrlKey || event.metaKey || event.target !== this.cursor) return;
+    const to = this.destination(event.key, { side: "query", index: this.chosen });
+    if (!to) return;
+    event.preventDefault();
+    this.choose(to.index);
+  }
+
+  point(index) {
+    if (index === null || this.wanted !== null) return;
+    const { queries, keys, words, chosen } = this.data;
+    const share = this.window && !this.window.has(index) ? words.outside : percent(this.row.get(index) ?? 0);
+    this.status.textContent = `${queries[chosen]} → ${keys[index]}: ${share}`;
+  }
+
+  seen() {
+    return [...this.row].sort((a, b) => b[1] - a[1]);
+  }
+
+  beyond() {
+    return this.data.beyond;
+  }
+
+  show() {
+    const { words, queries, chosen } = this.data;
+    const waits = this.wanted !== null && this.wanted !== undefined;
+    const said = waits ? `${queries[this.wanted]} …` : this.describe({ side: "query", index: chosen });
+    for (const frame of this.frames)
+      for (const [name, value] of Object.entries(this.box(this.chosen))) frame.setAttribute(name, value);
+    this.panels.classList.toggle("waits", waits);
+    const value = { now: this.chosen + 1, min: 1, max: queries.length, text: said };
+    for (const [name, one] of Object.entries(value)) this.cursor.setAttribute(`aria-value${name}`, one);
+    this.status.textContent = said;
+    if (!waits && this.drawn !== this.data.row) this.mark();
+  }
+
+  // Only what can get anything is drawn: a window of a large image, not all of it.
+  mark() {
+    this.drawn = this.data.row;
+    const most = Math.max(1, ...this.row.values());
+    const before = this.data.keys.length - this.data.keyGrid[0] * this.data.keyGrid[1];
+    this.shades.replaceChildren();
+    this.tiles.replaceChildren();
+    for (const index of this.window ?? this.row.keys()) {
+      const weight = this.row.get(index) ?? 0;
+      const level = Math.round((weight / most) * (LEVELS - 1));
+      const { rx, ...box } = this.keyBox(index);
+      if (index < before) box.width = box.height;
+      element("rect", { ...box, "data-level": level }, this.tiles);
+      if (!level || index < before) continue;
+      element("rect", { ...box, class: "shade" }, this.shades).style.setProperty("--share", weight / most);
+    }
     this.end.textContent = percent(most);
   }
 }

@@ -94,7 +94,7 @@ def habit(label: str, kind: Kind) -> str:
     return tr({**SHARES[kind], "broad": mark("broad"), "mixed": mark("mixed")}[label])
 
 
-def definitions(pattern: HeadPattern, kind: Kind) -> str:
+def definitions(pattern: HeadPattern, kind: Kind, windowed: bool = False) -> str:
     """What is counted, on how many examples, and when a head gets its name."""
     text = mark(
         "Mean share of its attention with 95% intervals, n = {n:,} calibration rows. Shares may overlap: the previous "
@@ -103,7 +103,8 @@ def definitions(pattern: HeadPattern, kind: Kind) -> str:
         "themselves only are left out."
     )
     order = tr("Patches count in reading order.") if kind == "image" else ""
-    return f"{tr(text, n=pattern.examples)} {order}".rstrip()
+    padding = tr("Within windows, what falls on padding beyond the image is left out.") if windowed else ""
+    return " ".join(part for part in (tr(text, n=pattern.examples), order, padding) if part)
 
 
 def ordinal(rank: int) -> str:
