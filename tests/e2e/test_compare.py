@@ -48,3 +48,11 @@ def test_two_masks_side_by_side(
     again.choose("A", "Unpruned model")
     expect(again.page.get_by_text("A: nothing removed")).to_be_visible()
     assert again.parameters["b"] == CODE
+    again.choose("A", "Same number: Random")
+    expect(again.page.get_by_text("B against A, mean of 5 draws")).to_be_visible(timeout=MEASURE_MS)
+    compared(again)
+    again.button("Measure the time of both").focus()
+    again.page.keyboard.press("Enter")
+    expect(again.page.get_by_text("runs of each, really cut, in turns")).to_be_visible(timeout=MEASURE_MS)
+    again.settled()
+    assert Axe().run(again.page).response["violations"] == []

@@ -266,7 +266,7 @@ def test_the_maps_show_both_masks(pages: Pages) -> None:
     figures = [json.loads(chart.proto.spec) for chart in script.get("plotly_chart")]
     titles = [figure["layout"]["title"]["text"] for figure in figures[:3]]
     assert ["A: 3 of 72" in titles[0], "B: 2 of 72" in titles[1], "3 heads differ" in titles[2]] == [True] * 3
-    assert picker(script, "A").options[picker(script, "A").index] == "Mask from a link, 3 heads removed"
+    assert picker(script, "A").options[picker(script, "A").index] == "Mask without a name, 3 heads removed"
 
 
 def test_swapping_is_in_the_link(pages: Pages) -> None:
@@ -399,3 +399,8 @@ def test_a_recovered_model_is_a_side(tiny: LoadedModel) -> None:
     assert "then trained" in words(script)
     assert "does not travel with a link" in words(script)
     assert "B against A" in words(script)
+    fine(picker(script, "B").select("by-random").run())
+    script = ended(script)
+    assert "B against A, mean of 5 draws" in words(script)
+    assert "A was trained and B was not" in words(script)
+    assert "would be ahead of all" not in words(script)  # training has a merit of its own

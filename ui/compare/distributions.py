@@ -152,7 +152,9 @@ def draw_calibration(pair: Pair, theme: Theme) -> None:
         st.caption(tr("Calibration is measured on classes, and a language model has none: nothing is shown here."))
         return
     bins = [reliability(one.outcome.confidences, one.outcome.hits) for one in (pair.a, pair.b)]
-    found = pair.comparison.differences["calibration_error"]
+    samples = pair.comparison.samples
+    found = words.trusted("calibration_error", pair.comparison.differences["calibration_error"], samples)
+    assert found is not None
     better = words.is_better("calibration_error", found)
     title = tr("B is better calibrated") if better else tr("B is worse calibrated")
     title = tr("No clear difference in calibration") if better is None else title

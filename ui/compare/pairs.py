@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Iterator
-from dataclasses import dataclass, field
+from collections.abc import Callable, Generator, Iterator, Sequence
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from pruning.errors import Cancelled, PruningError
-from pruning.language import mark
+from pruning.language import Later, later, mark
 from pruning.masks import Mask
+from ui.compare.timings import Timings
 from ui.jobs import Cache, Job, Worker
 from ui.recoveries import Measure, Recoveries, measure_all, result_key, submit_again
 from ui.recovery_values import Trained
@@ -17,9 +18,10 @@ from ui.replacing import Replacements, Variant
 if TYPE_CHECKING:
     from pruning.evaluation import Comparison, Evaluation
     from pruning.models import LoadedModel
+    from pruning.statistics_of_draws import Pooled
     from pruning.tasks import Examples
 
-KEPT_PAIRS, KEPT_TRAINED = 60, 20
+KEPT_PAIRS, KEPT_TRAINED, KEPT_POOLS = 150, 20, 40
 
 
 @dataclass(frozen=True)
@@ -30,16 +32,29 @@ class Side:
         label: What the page calls it.
         replacement: What stands in for what the mask removes.
         trained: The model that was trained after cutting, where it is one.
+        draws: All masks, where several were drawn by lot; ``mask`` is then the one that is shown.
     """
 
     label: str
     mask: Mask = field(default_factory=Mask)
     replacement: str = "none"
     trained: Trained | None = None
+    draws: tuple[Mask, ...] = ()
+
+    @property
+    def one(self) -> Side:
+        """The draw that is shown, alone."""
+        return replace(self, draws=()) if self.draws else self
+
+    def draw(self, number: int) -> Side:
+        """One of the draws; a side that was not drawn is the same beside all of them."""
+        return replace(self, mask=self.draws[number], draws=()) if self.draws else self
 
     @property
     def identity(self) -> tuple[object, ...]:
         """Two sides of equal identity are the same model."""
+        if self.draws:
+            return "drawn", self.draws, self.replacement
         if self.trained is not None:
             return "trained", self.trained.smaller.fingerprint
         return "masked", self.mask, self.replacement if self.mask else "none"
@@ -58,6 +73,30 @@ class Pair:
         return self.a.complete and self.b.complete
 
 
+def couples(a: Side, b: Side) -> list[tuple[Side, Side]]:
+    """Both sides for each draw; a single couple where nothing was drawn."""
+    count = min([len(side.draws) for side in (a, b) if side.draws], default=1)
+    return [(a.draw(number), b.draw(number)) for number in range(count)]
+
+
+@dataclass(eq=False)
+class DrawJob(Job):
+    """One draw of several: what it reports is a part of the whole job."""
+
+    whole: Job | None = None
+    number: int = 0
+    count: int = 1
+
+    def report(self, done: int, total: int, step: str | Later | None = None) -> None:
+        assert self.whole is not None
+        self.step = self.step if step is None else step
+        what = later("{step}, draw {n} of {count}:", step=later(self.step) if isinstance(self.step, str) else self.step,
+                     n=self.number + 1, count=self.count)  # fmt: skip
+        far = done / max(1, total)
+        before = self.number + 1 + far if self.number else 2 * far  # with the first draw goes the other side
+        self.whole.report(int(1000 * before / (self.count + 1)), 1000, what)
+
+
 class Pairs:
     """What has been measured, by what it is of."""
 
@@ -72,6 +111,8 @@ class Pairs:
         self._evaluator, self._examples, self._replacements = evaluator, examples, replacements
         self._recoveries, self._measure = recoveries, measure
         self._pairs, self._refusals, self._trained = Cache(KEPT_PAIRS), Cache(KEPT_PAIRS), Cache(KEPT_TRAINED)
+        self._pools = Cache(KEPT_POOLS)
+        self.timings = Timings(evaluator, replacements)
 
     def key(self, model: LoadedModel, data: str, a: Side, b: Side) -> object:
         return result_key("pair", model, data, a.identity, b.identity)
@@ -91,6 +132,39 @@ class Pairs:
             yield from self._pair(job, model, data, a, b)
 
         return self._evaluator.submit(Job((session, "compare"), self.key(model, data, a, b), work))
+
+    # Several draws ------------------------------------------------------------------------------------------------
+
+    def draws_key(self, model: LoadedModel, data: str, couples: Sequence[tuple[Side, Side]]) -> tuple[object, ...]:
+        return "draws", *(self.key(model, data, a, b) for a, b in couples)
+
+    def compare_draws(self, session: str, model: LoadedModel, data: str, couples: Sequence[tuple[Side, Side]]) -> Job:
+        """Queue one comparison after the other; the job's ``partial`` is how many there are."""
+
+        def work(job: Job) -> Iterator[None]:
+            job.partial = 0
+            for number, (a, b) in enumerate(couples):
+                if self.known(model, data, a, b) is None:
+                    part = DrawJob(job.owner, job.fingerprint, job.work, whole=job, number=number, count=len(couples))
+                    yield from self._pair(part, model, data, a, b, follow=False)
+                job.partial = number + 1
+                yield
+
+        return submit_again(self._evaluator, Job((session, "compare"), self.draws_key(model, data, couples), work))
+
+    def pooled(self, model: LoadedModel, data: str, couples: Sequence[tuple[Side, Side]]) -> dict[str, Pooled]:
+        """What draws that have been measured say together, by metric."""
+        key = self.draws_key(model, data, couples)
+        found: dict[str, Pooled] | None = self._pools.get(key)
+        if found is None:
+            from pruning.statistics_of_draws import pooled_differences
+
+            pairs = [pair for a, b in couples if (pair := self.known(model, data, a, b)) is not None]
+            found = pooled_differences([pair.a for pair in pairs], [pair.b for pair in pairs])
+            self._pools.put(key, found)
+        return found
+
+    # Other data ---------------------------------------------------------------------------------------------------
 
     def elsewhere_key(self, model: LoadedModel, sets: tuple[str, ...], a: Side, b: Side) -> object:
         return tuple(self.key(model, data, a, b) for data in sets)

@@ -14,19 +14,19 @@ from ui.compare import words
 from ui.compare.cost import draw_cost
 from ui.compare.distributions import draw_calibration, draw_confidence, draw_flips
 from ui.compare.domains import draw_domains
+from ui.compare.lots_view import draw_lots, draws_picker, which_draw
 from ui.compare.maps import KINDS, Grid, difference_map, side_map, swatch
-from ui.compare.pairs import Pair, Side
-from ui.compare.sides import Chosen, chosen, elsewhere, label, options, out_of_step, removal
+from ui.compare.measured import measured
+from ui.compare.pairs import Pair, Side, couples
+from ui.compare.picks import LOT
+from ui.compare.sides import Chosen, chosen, elsewhere, label, options, out_of_step, removal, shown_draw, unequal
 from ui.controls import mirror_key, on_move
 from ui.details import NAMES, difference_html, figures_table, mcnemar_words, value_html
 from ui.figures import metric_card, no_figure
 from ui.heatmap import value_range
 from ui.history.words import in_line
-from ui.importance import known_importance, step_text
-from ui.jobs import Job
+from ui.importance import known_importance
 from ui.naming import names_of
-from ui.sidebar import REFRESH_SECONDS
-from ui.store import session_id, store
 from ui.theme import Theme, plain
 
 if TYPE_CHECKING:
@@ -34,24 +34,28 @@ if TYPE_CHECKING:
 
 SIDE_HELP = mark(
     "The unpruned model, what is removed now, what this session has kept (scenarios, plans, a recovered model), or as "
-    "many heads as the other side removes, the lowest under a criterion whose map is known: Random shows whether a "
-    "choice beats chance."
+    "much as the other side removes: by lot several times, which shows whether a choice beats chance, or the lowest "
+    "heads under a criterion whose map is known."
 )
 
 
 def compare_view(model: LoadedModel, theme: Theme) -> None:
     """Draw the whole page for a model that is there."""
     both = chosen(model)
-    if changes := out_of_step(both):
+    if changes := out_of_step(both, model):
         state.update(**changes)
         st.rerun()
     pickers(both, model)
     a, b = both.sides["a"], both.sides["b"]
-    draw_maps(model, a, b, theme)
-    if a.identity == b.identity:
+    several = couples(a, b) if a.draws or b.draws else []
+    draw_maps(model, a.one, b.one, theme)
+    if all(one.identity == other.identity for one, other in several or [(a, b)]):
         same_on_both_sides(model)
         return
-    pair = draw_metrics(model, a, b)
+    pair = draw_lots(model, a, b, theme) if several else draw_metrics(model, both)
+    if several:
+        _from_here_on(a, b)
+    a, b = a.one, b.one
     draw_cost(model, a, b)
     if pair is None or not pair.complete:
         st.caption(tr("Answers that changed, confidence, calibration and other data sets follow when all is measured."))
@@ -60,6 +64,15 @@ def compare_view(model: LoadedModel, theme: Theme) -> None:
     draw_confidence(pair, theme)
     draw_calibration(pair, theme)
     draw_domains(model, a, b, theme)
+
+
+def _from_here_on(a: Side, b: Side) -> None:
+    """What the rest of the page is of."""
+    drawn = listing(name for name, side in (("A", a), ("B", b)) if side.draws)
+    text = mark("From here on, {side} is draw {n} alone; another one is picked above.")
+    st.caption(tr(text, side=drawn, n=shown_draw(len(a.draws or b.draws)) + 1))
+    if a.one.identity == b.one.identity:
+        st.caption(tr("The draw that is shown happens to be the very mask of the other side."))
 
 
 # What is compared ------------------------------------------------------------------------------------------------
@@ -78,6 +91,12 @@ def pickers(both: Chosen, model: LoadedModel) -> None:
     left, _, right = st.columns([10, 3, 10])
     for column, name in ((left, "a"), (right, "b")):
         column.caption(plain(tr("{side}: {removed}", side=name.upper(), removed=removal(both.sides[name]))))
+        if both.picks[name].kind == LOT:
+            with column, st.container(horizontal=True):
+                draws_picker(name, both.picks[name])
+                which_draw(name, len(both.sides[name].draws))
+    for sentence in unequal(both):
+        st.caption(sentence)
     for problem in both.problems:
         st.warning(plain(problem))
     if count := elsewhere(model):
@@ -206,8 +225,9 @@ def _shade_words(grid: Grid) -> list[str]:
 # Metrics ---------------------------------------------------------------------------------------------------------
 
 
-def draw_metrics(model: LoadedModel, a: Side, b: Side) -> Pair | None:
+def draw_metrics(model: LoadedModel, both: Chosen) -> Pair | None:
     """The headline and every metric; while they are measured, on growing samples."""
+    a, b = both.sides["a"].one, both.sides["b"].one
     st.header(tr("What that does"))
     pair = measured(model, a, b)
     columns = st.columns(2)
@@ -227,6 +247,8 @@ def draw_metrics(model: LoadedModel, a: Side, b: Side) -> Pair | None:
         n=pair.comparison.samples,
     )
     st.caption(in_line([test, paired]))
+    if any(pick.kind == LOT for pick in both.picks.values()):
+        st.caption(tr("A single draw by lot may be a lucky or an unlucky one: several say how much that is."))
     _metrics_table(pair)
     return pair
 
@@ -234,7 +256,7 @@ def draw_metrics(model: LoadedModel, a: Side, b: Side) -> Pair | None:
 def _metrics_table(pair: Pair) -> None:
     rows = []
     for name, estimate in pair.a.metrics.items():
-        found = pair.comparison.differences.get(name)
+        found = words.trusted(name, pair.comparison.differences.get(name), pair.comparison.samples)
         shown = difference_html(name, found)
         if name == "perplexity":  # its logarithm is the loss, so the difference of that is a ratio of these
             found = pair.comparison.differences["loss"]
@@ -245,44 +267,3 @@ def _metrics_table(pair: Pair) -> None:
         )
     counts = [tr("{side}, n = {n:,}", side=side, n=one.samples) for side, one in (("A", pair.a), ("B", pair.b))]
     figures_table(tr("All metrics of A and B"), [*counts, tr("B − A (95% interval)"), tr("In words")], rows)
-
-
-def measured(model: LoadedModel, a: Side, b: Side) -> Pair | None:
-    """The pair, measured without being asked until somebody stops it; what is known of it so far."""
-    pairs, data = store().pairs, state.current().data
-    known, key = pairs.known(model, data, a, b), pairs.key(model, data, a, b)
-    if known is not None:
-        st.caption(tr("Measured on {data}.", data=plain(state.data_label(data))))
-        return known
-    job = store().evaluator.latest((session_id(), "compare"))
-    if st.session_state.get("compare_stopped") == key:
-        mine = job if job is not None and job.fingerprint == key else None
-        with st.container(horizontal=True, vertical_alignment="center"):
-            st.caption(tr("Measuring was stopped."), width="content")
-            st.button(tr("Measure again"), on_click=lambda: st.session_state.pop("compare_stopped", None))
-        return mine.partial if mine else None
-    job = pairs.compare(session_id(), model, data, a, b)
-    if job.state == "failed":
-        text = tr("{error}. Pick another side above, or data that fits the model in the sidebar.", error=job.error)
-        st.error(plain(text))
-        return None
-    st.fragment(_follow, run_every=REFRESH_SECONDS)(job, job.partial)
-    return job.partial
-
-
-def _follow(job: Job, seen: Any) -> None:
-    """Progress with a way out; the whole page is drawn again when there is something new."""
-    state.note_url()
-    if not job.active or job.partial is not seen:
-        st.rerun()
-    place = store().evaluator.place(job)
-    step = step_text(job)
-    with st.container(horizontal=True, vertical_alignment="bottom"):
-        text = tr("Waiting: {n} before this", n=place) if place and not job.done else step
-        st.progress(min(1.0, job.done / max(1, job.total)), text=plain(text))
-        st.button(tr("Cancel"), key="cancel_compare", on_click=_stop, args=(job,), wrap=False)
-
-
-def _stop(job: Job) -> None:
-    st.session_state["compare_stopped"] = job.fingerprint
-    job.cancel()

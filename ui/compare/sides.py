@@ -5,14 +5,17 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
+import streamlit as st
+
 from pruning.errors import MaskError
 from pruning.importance import get_criterion
 from pruning.language import mark, tr
 from pruning.masks import Mask
 from pruning.recovery.methods import get_method
 from ui import state
+from ui.compare.lots import lot, lots
 from ui.compare.pairs import Side
-from ui.compare.picks import BY, MASK, NOW, RECOVERED, WHOLE, Pick
+from ui.compare.picks import BY, DRAWS, LOT, MASK, NOW, RECOVERED, WHOLE, Pick
 from ui.importance import known_importance, known_maps
 from ui.kept_plans import plans_of
 from ui.maps import Scoring
@@ -63,8 +66,8 @@ def chosen(model: LoadedModel) -> Chosen:
             continue
         if pick.kind == RECOVERED and _trained(pick, model) is None:
             text = tr(
-                "{side} was a recovered model. It is kept by the session that trained it and does not travel with a "
-                "link: what it removes is shown without training.",
+                "{side} was a recovered model that is not in memory here, or not any more: it stays with the session "
+                "that trained it and does not travel with a link. What it removes is shown without training.",
                 side=name.upper(),
             )
             problems.append(text)
@@ -80,7 +83,16 @@ def side_of(pick: Pick, model: LoadedModel, kept: Kept) -> Side:
     if pick.kind == NOW:
         return Side(label(pick, model, kept), session.mask, session.replacement)
     trained = _trained(pick, model) if pick.kind == RECOVERED else None
+    if pick.kind == LOT:
+        masks = lots(pick.mask, model.anatomy, pick.draws)
+        several = masks if len(masks) > 1 else ()
+        return Side(label(pick, model, kept), masks[shown_draw(len(masks))], pick.replacement, draws=several)
     return Side(label(pick, model, kept), pick.mask, pick.replacement if pick.mask else "none", trained)
+
+
+def shown_draw(count: int) -> int:
+    """Which of so many draws the page looks at closely, from 0."""
+    return min(int(st.session_state.get("compare_draw", 0)), count - 1)
 
 
 def label(pick: Pick, model: LoadedModel, kept: Kept) -> str:
@@ -97,7 +109,7 @@ def label(pick: Pick, model: LoadedModel, kept: Kept) -> str:
     names = [name for name, code in kept if code == pick.code]
     if names:
         return " = ".join(dict.fromkeys(names))
-    return tr("Mask from a link, {removed} removed", removed=mask_words(pick.mask) or tr("nothing"))
+    return tr("Mask without a name, {removed} removed", removed=mask_words(pick.mask) or tr("nothing"))
 
 
 def options(name: str, both: Chosen, model: LoadedModel) -> dict[str, Pick]:
@@ -108,30 +120,58 @@ def options(name: str, both: Chosen, model: LoadedModel) -> dict[str, Pick]:
         found.append(Pick(RECOVERED, trained.asked.mask, trained.asked.compensation))
     like = reference(name, both)
     if like is not None:
-        found += [_same_number(criterion, like) for criterion in known_maps(Scoring("random"))]
-    found.append(both.picks[name])  # a mask from a link
+        named = known_maps(Scoring("random")) if like.mask.heads else {}
+        found.append(_by_lot(like, model, DRAWS))
+        found += [_same_number(criterion, like) for criterion in named if f"{BY}{criterion}" != LOT]
+    found.append(both.picks[name])  # a mask without a name, or another number of draws
     return {pick.option: pick for pick in found}
 
 
 def reference(name: str, both: Chosen) -> Side | None:
     """Which mask "the same number" means: that of the other side, or else of what is removed now."""
     other = NAMES[1 - NAMES.index(name)]
-    if both.sides[other].mask.heads and not both.picks[other].criterion:
-        return both.sides[other]
+    if both.sides[other].mask and not both.picks[other].criterion:
+        return both.sides[other].one
     session = state.current()
-    return Side("", session.mask, session.replacement) if session.mask.heads else None
+    if session.mask:
+        return Side("", session.mask, session.replacement)
+    return both.sides["a"].one if name == "b" and both.picks["a"].criterion else None
 
 
-def out_of_step(both: Chosen) -> dict[str, str]:
+def out_of_step(both: Chosen, model: LoadedModel) -> dict[str, str]:
     """The sides that are the lowest heads of a criterion but not, or no more, as many as the other side removes."""
     changes = {}
     for name, pick in both.picks.items():
         like = reference(name, both) if pick.criterion else None
-        if like is None or known_importance(Scoring(pick.criterion)) is None:
+        if pick.kind == LOT:
+            now = _by_lot(like or Side("", pick.mask, pick.replacement), model, pick.draws)
+        elif like is None or not like.mask.heads or known_importance(Scoring(pick.criterion)) is None:
             continue
-        if (now := _same_number(pick.criterion, like)) != pick:
+        else:
+            now = _same_number(pick.criterion, like)
+        if now != pick:
             changes[name] = now.code
     return changes
+
+
+def unequal(both: Chosen) -> list[str]:
+    """What "the same number" does not make equal, in sentences."""
+    found = []
+    for name, pick in both.picks.items():
+        like = reference(name, both) if pick.criterion else None
+        side, other = name.upper(), NAMES[1 - NAMES.index(name)].upper()
+        if like is not None and pick.kind != LOT and len(pick.mask.heads) != len(like.mask.heads):
+            text = mark("{side} has the heads of its link and not the same number: its criterion has no map here yet.")
+            found.append(tr(text, side=side))
+        if like is not None and pick.kind != LOT and (like.mask.neurons or like.mask.layers):
+            text = mark("{side} removes only heads: this criterion of heads does not rank neurons and layers.")
+            found.append(tr(text, side=side))
+        if pick.criterion and both.sides[other.lower()].trained is not None:
+            text = mark(
+                "{other} was trained and {side} was not: the difference is that of the choice and the training."
+            )
+            found.append(tr(text, side=side, other=other))
+    return found
 
 
 def elsewhere(model: LoadedModel) -> int:
@@ -144,7 +184,17 @@ def removal(side: Side) -> str:
     if not side.mask:
         return tr("nothing removed")
     parts = [tr("{removed} removed", removed=mask_words(side.mask)), tr(STANDS_IN[side.replacement])]
-    return " · ".join(filter(None, [*parts, tr("then trained") if side.trained else ""]))
+    parts += [tr("then trained") if side.trained else "", drawn_words(side)]
+    return " · ".join(filter(None, parts))
+
+
+def drawn_words(side: Side) -> str:
+    """How often it was drawn, where that was several times."""
+    return tr("{n} draws", n=len(side.draws)) if side.draws else ""
+
+
+def _by_lot(like: Side, model: LoadedModel, draws: int) -> Pick:
+    return Pick(LOT, lot(like.mask, model.anatomy, 0), like.replacement, draws)
 
 
 def _same_number(criterion: str, like: Side) -> Pick:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import pandas as pd
 
@@ -13,10 +14,17 @@ from pruning.language import listing, mark, tr, trn
 from pruning.masks import HeadId, Mask
 from pruning.scopes import SCOPES, Scope, sizes_of, units_of
 from pruning.statistics import Estimate, difference_of
+from pruning.statistics_of_draws import FEWEST, RATIOS
 from ui import theme as look
 from ui.details import LOWER_IS_BETTER
 from ui.history.words import in_line
 from ui.removed import shown_mask
+
+if TYPE_CHECKING:
+    from pruning.statistics_of_draws import Pooled
+
+
+BOOTSTRAPPED = (*RATIOS, "calibration_error")
 
 
 def said(*findings: str) -> str:
@@ -70,9 +78,112 @@ def headline(comparison: Comparison) -> str:
     return tr("B against A: {change} in loss, {verdict}", change=look.difference(found), verdict=words)
 
 
+def trusted(name: str, estimate: Estimate | None, samples: int) -> Estimate | None:
+    """The estimate, without its interval where that is a bootstrap of too few examples to mean anything.
+
+    >>> trusted("f1", Estimate(1.0, 1.0, 1.0), 1)
+    Estimate(value=1.0, low=-inf, high=inf)
+    """
+    if estimate is None or samples >= FEWEST or name not in BOOTSTRAPPED:
+        return estimate
+    return Estimate(estimate.value, -math.inf, math.inf)
+
+
 def perplexity_ratio(loss: Estimate) -> Estimate:
     """How many times A's perplexity B's is: the exponential of the difference in loss."""
+    if not (math.isfinite(loss.low) and math.isfinite(loss.high)):
+        return Estimate(math.exp(min(loss.value, 700.0)), -math.inf, math.inf)
     return Estimate(*(math.exp(min(value, 700.0)) for value in (loss.value, loss.low, loss.high)))
+
+
+# Several draws -----------------------------------------------------------------------------------------------------
+
+
+def lots_headline(found: Pooled, metric: str) -> str:
+    """The mean difference with the interval over draws and examples; without one there is no verdict."""
+    if found.of_both is None:
+        if metric == "accuracy":
+            return tr("B against A, one draw so far: {change} in accuracy", change=look.points(found.of_data))
+        return tr("B against A, one draw so far: {change} in loss", change=look.difference(found.of_data))
+    verdict_words, n = verdict(metric, found.of_both), len(found.single)
+    if metric == "accuracy":
+        text = mark("B against A, mean of {n} draws: {change} in accuracy, {verdict}")
+        return tr(text, n=n, change=look.points(found.of_both), verdict=verdict_words)
+    text = mark("B against A, mean of {n} draws: {change} in loss, {verdict}")
+    return tr(text, n=n, change=look.difference(found.of_both), verdict=verdict_words)
+
+
+def lots_title(found: Pooled, metric: str) -> str:
+    """What the draws show, for the title of their chart."""
+    if found.of_both is None:
+        return tr("One draw so far")
+    better = is_better(metric, found.of_both)
+    if better is None:
+        return tr("No clear difference on average over the draws")
+    return tr("B is better on average over the draws") if better else tr("B is worse on average over the draws")
+
+
+def ranking(found: Pooled, metric: str, side: str, like_a_draw: bool) -> list[str]:
+    """How many of the draws the side that was not drawn is ahead of, and what that is worth.
+
+    Args:
+        side: A or B: which was not drawn.
+        like_a_draw: It removes as much as they do and was not trained: without any merit it would be one of them.
+    """
+    sign = (1 if side == "B" else -1) * (-1 if metric in LOWER_IS_BETTER else 1)
+    ahead, n = sum(sign * one > 0 for one in found.single), len(found.single)
+    ends = min(found.single), max(found.single)
+    low, high = (_ends_text(end, metric) for end in ends)
+    if metric == "accuracy":
+        text = mark(
+            "{side} is ahead of {k} of {n} draws; the differences of single draws go from {low} to {high} points."
+        )
+    else:
+        text = mark("{side} is ahead of {k} of {n} draws; the differences of single draws go from {low} to {high}.")
+    told = [tr(text, side=side, k=ahead, n=n, low=low, high=high)]
+    if ahead == n > 1 and like_a_draw:
+        text = mark("A mask without merit would be ahead of all {n} by luck about once in {m} times.")
+        told.append(tr(text, n=n, m=n + 1))
+    return told
+
+
+def _ends_text(value: float, metric: str) -> str:
+    """A difference without its interval and its unit."""
+    if metric == "accuracy":
+        text = f"{100 * value:+.1f}"
+        return "0.0" if text in ("+0.0", "-0.0") else text.replace("-", look.MINUS)
+    return look.difference(Estimate(value, value, value)).partition(" (")[0]
+
+
+def explained(found: Pooled, metric: str, samples: int) -> list[str]:
+    """What the intervals are of."""
+    data = look.points(found.of_data) if metric == "accuracy" else look.difference(found.of_data)
+    if found.of_both is None:
+        text = mark("The interval is over the examples alone (n = {n:,}): it says nothing of other draws.")
+        return [tr(text, n=samples)]
+    return [
+        tr(
+            "The 95% interval is over draws and examples both: it is for the mean of all masks that might have been "
+            "drawn, on all such examples (two-way random effects, Student's t).",
+        ),
+        tr("For these draws alone, over the examples: {change}.", change=data),
+        tr(
+            "All are paired on the same examples (n = {n:,}), and each interval is for its own metric alone.", n=samples
+        ),
+    ]
+
+
+# Time --------------------------------------------------------------------------------------------------------------
+
+
+def time_verdict(ratio: Estimate) -> str:
+    """
+    >>> time_verdict(Estimate(0.8, 0.7, 0.9))
+    'B is faster on this computer.'
+    """
+    if ratio.low <= 1 <= ratio.high:
+        return tr("No clear difference in time on this computer.")
+    return tr("B is faster on this computer.") if ratio.high < 1 else tr("B is slower on this computer.")
 
 
 # Masks -----------------------------------------------------------------------------------------------------------
