@@ -14,6 +14,8 @@ from ui.jobs import Job, Worker
 from ui.sidebar import REFRESH_SECONDS
 from ui.theme import plain
 
+MOST_SECONDS = 4.0  # between two looks at a job that many others are before
+
 
 def wait_for(
     job: Job | None, wanted: object, label: str, ask: Callable[[], Any], worker: Worker, primary: bool = True
@@ -27,12 +29,21 @@ def wait_for(
     """
     mine = job is not None and job.fingerprint == wanted
     if job is not None and mine and job.active:
-        st.fragment(_follow, run_every=REFRESH_SECONDS)(job, worker)
+        st.fragment(_follow, run_every=look_every(worker.place(job)))(job, worker)
         return
     if job is not None and mine and job.state == "failed":
         text = mark("That has failed: {error}. Change what is asked for, or pick other data or another model.")
         st.error(plain(tr(text, error=job.error)))
     st.button(label, type="primary" if primary else "secondary", on_click=ask, key=f"ask {label}")
+
+
+def look_every(before: int) -> float:
+    """Seconds between two looks at a job: a class that waits would keep the server busy with looking alone.
+
+    >>> look_every(0), look_every(2), look_every(30)
+    (0.5, 1.0, 4.0)
+    """
+    return min(MOST_SECONDS, REFRESH_SECONDS * (1 + before / 2))
 
 
 def _follow(job: Job, worker: Worker) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import time
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from streamlit.testing.v1 import AppTest
@@ -13,13 +14,14 @@ from pruning import LoadedModel
 from pruning.language import speaking
 from pruning.masks import Mask
 from pruning.presenting.figures import Fact, Pair, figures
+from pruning.presenting.keeping import measured_key
 from pruning.presenting.prices import PriceError, Prices
 from tests.families import examples_of, model_of, tokenizer_of
 from tests.ui.conftest import ROOT, served
 from tests.ui.test_pages import fine, link_of
 from ui.export.subject import Decision
-from ui.present.charts import bars_of, before_after
-from ui.present.choice import PERCENTS, Choice, Kind, nearest
+from ui.present.charts import bars_of, before_after, room_for_text
+from ui.present.choice import COMPENSATION, PERCENTS, Choice, Kind, nearest
 from ui.present.handout import Handout, handout
 from ui.present.stage import STEPS, Scene, stage_html
 from ui.present.words import change, sentences, split, table, write
@@ -86,6 +88,49 @@ def test_the_steps_say_what_was_measured_and_another_session_has_it_at_once(mode
     assert found.complete
     assert found.timing is not None
     assert found.timing.runs >= 12
+
+
+@pytest.fixture
+def on_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    monkeypatch.setattr("ui.measuring.RESULTS_MB", 4)
+
+
+def test_a_second_start_searches_fits_and_times_nothing_again(
+    on_disk: None, model: LoadedModel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def whole() -> tuple[object, ...]:
+        script = finished(opened(data="demo"))
+        steps = store().presentations.steps(model, "demo", Choice())
+        mask = store().presentations.mask(model, "demo", Choice(), Mask())
+        found = store().presentations.found(model, "demo", mask, COMPENSATION, 128)
+        assert found is not None
+        assert found.complete
+        assert found.change is not None
+        told = found.mask, found.removed, found.compensation, found.whole, found.cut, found.timing
+        return *told, found.change.differences, steps, stage(script)
+
+    first = whole()
+    store.clear()
+    names = (
+        "findings.searched", "recovery.reconstruction.reconstruct", "surgery.prune", "evaluation.evaluate_in_steps",
+        "presenting.measuring.measure_size", "presenting.measuring.time_in_turns",
+    )  # fmt: skip
+    for name in names:
+        monkeypatch.setattr(f"pruning.{name}", lambda *_, **__: pytest.fail("this was known already"))
+    assert whole() == first
+
+
+def test_another_length_or_replacement_is_not_what_is_on_disk(model: LoadedModel) -> None:
+    keys = [
+        measured_key(model, *asked)
+        for asked in (
+            ("rows", MASK, "mean", 128), ("rows", MASK, "mean", 16), ("rows", MASK, "reconstruct", 128),
+            ("other rows", MASK, "mean", 128), ("rows", Mask(), "mean", 128),
+        )
+    ]  # fmt: skip
+    keys.append(measured_key(model_of("roberta"), "rows", MASK, "mean", 128))
+    assert len(set(keys)) == len(keys)
 
 
 def test_the_default_step_is_planned_and_the_slider_moves_the_link(model: LoadedModel) -> None:
@@ -180,6 +225,29 @@ def test_the_file_tells_the_same_and_asks_nobody(model: LoadedModel, language: s
     assert not re.search(r"(src|href)=['\"]?https?:", page)
     assert "--heads 0:1,1:2" in page
     assert write(figures(found, scene.prices).others["carbon factor"]) == "400"
+
+
+def test_the_first_number_answers_what_was_asked() -> None:
+    """Compute where compute goes, and perplexity for what writes text, before they are measured, too."""
+    scene = Scene(Choice("macs", 30), "Model", "Data", "language-modeling", Prices())
+    assert "Compute for a request" in stage_html("size", scene)
+    assert "Perplexity" in stage_html("quality", scene)
+    assert "Parameters" in stage_html("size", Scene(Choice(), "Model", "Data", "", Prices()))
+
+
+def test_what_stands_beside_a_bar_has_room() -> None:
+    """A long change needs more of the picture than a short one, and a bar stays."""
+    short, long = (bars_of([pair("disk", 4e6, 1e6, verdict)]) for verdict in ("better", "unclear"))
+    assert 110 <= room_for_text(short, 18) < room_for_text(long, 18) < 250
+
+
+def test_measuring_every_step_begins_with_the_one_on_the_screen_and_says_when_it_is_done(model: LoadedModel) -> None:
+    script = finished(opened(data="demo", share="heads.50"))
+    every = next(button for button in script.button if button.label == "Measure every step")
+    fine(every.click().run())
+    script = finished(script)
+    (done,) = [button for button in script.button if button.key == "present_every"]
+    assert (done.label, done.disabled) == ("Every step is measured", True)
 
 
 @pytest.mark.parametrize("step", STEPS)

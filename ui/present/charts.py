@@ -14,9 +14,10 @@ from ui.figure import figure_with_heading
 from ui.present.words import LABELS, change, write
 from ui.theme import Theme, Tokens
 
-FULL, ROOM_FOR_TEXT = 100.0, 110.0  # percent: the longer bar, and what stands beside it
+FULL, ROOM_FOR_TEXT = 100.0, 110.0  # percent: the longer bar, and at least what stands beside it
+NARROW_PX, MOST_TEXT, GAP_PX = 380, 0.7, 8  # the narrowest that it is drawn, and the share of it that text may take
 ROW_PX, LARGE_PX = 104, 18
-MANY, SMALL_ROW_PX, SMALL_PX = 5, 72, 15  # so many quantities and more are drawn closer
+MANY, SMALL_ROW_PX, SMALL_PX = 5, 60, 15  # so many quantities and more are drawn closer
 
 
 @dataclass(frozen=True)
@@ -55,9 +56,21 @@ def before_after(pairs: Sequence[Pair], *, title: str = "", subtitle: str = "", 
     figure = figure_with_heading(theme, title, subtitle, height * len(bars), 8, bargap=0, dragmode=False)
     for row, bar in enumerate(bars):
         _draw(figure, row, bar, size, colours)
-    figure.update_xaxes(visible=False, range=[0, FULL + ROOM_FOR_TEXT], fixedrange=True)
+    figure.update_xaxes(visible=False, range=[0, FULL + room_for_text(bars, size)], fixedrange=True)
     figure.update_yaxes(visible=False, range=[len(bars), -0.05], fixedrange=True)
     return figure
+
+
+def room_for_text(bars: Sequence[Bars], size: int) -> float:
+    """What the longest text takes beside the longer bar on a narrow screen, in percent of that bar.
+
+    Args:
+        size: Of the type, in pixels: about twice the mean width of a Latin letter, and the width of a Chinese one.
+    """
+    texts = [f"{bar.after_text}  {bar.change}" for bar in bars]
+    widest = max(sum(size if ord(letter) > 0x2E80 else 0.52 * size for letter in text) for text in texts)
+    share = min(MOST_TEXT, (widest + GAP_PX) / NARROW_PX)
+    return max(ROOM_FOR_TEXT, FULL * share / (1 - share))
 
 
 def colour_of(verdict: Verdict, colours: Tokens) -> str:
@@ -81,7 +94,7 @@ def _draw(figure: go.Figure, row: int, bar: Bars, size: int, colours: Tokens) ->
             x=[length], y=[row + place], width=0.24, orientation="h", marker_color=fill, marker_opacity=0.9,
             hovertemplate=f"{bar.label}, {when}: {text}<extra></extra>",
         )  # fmt: skip
-        figure.add_annotation(text=beside, x=length, xshift=8, y=row + place, **written)
+        figure.add_annotation(text=beside, x=length, xshift=GAP_PX, y=row + place, **written)
 
 
 def describe(pairs: Sequence[Pair]) -> str:

@@ -40,7 +40,10 @@ RULES = f"""<style>
 .present .answers {{ display: flex; flex-wrap: wrap; gap: 4px 40px; font-weight: 600; }}
 .present .answers .when {{ font-weight: 400; }}
 .present img {{ height: 88px; image-rendering: pixelated; border-radius: 6px; }}
+.present blockquote:has(img) {{ display: grid; grid-template-columns: auto 1fr; gap: 0 24px; align-content: center; }}
+.present blockquote:has(img) p:nth-child(2) {{ grid-area: 1 / 1 / span 2; }}
 .st-key-present_stage h2 {{ font-size: 28px; padding-top: 0; }}
+.st-key-present_try label p {{ font-size: 20px; }}
 .st-key-present_try input {{ font-size: 24px; height: 56px; }}
 .st-key-present_try [data-testid="stTextInputRootElement"] {{ height: 58px; }}
 .st-key-present_slider label p, .st-key-present_slider [data-testid^="stSlider"] * {{ font-size: 18px; }}
@@ -52,10 +55,20 @@ RULES = f"""<style>
 .headroom-room .stMainBlockContainer [data-testid="stElementContainer"]:not(.st-key-present_area *),
 .headroom-room [data-testid="stToolbar"] {{ display: none !important; }}
 .headroom-room .present {{ font-size: clamp(24px, 1.6vw, 36px); }}
-.headroom-room .present .number {{ font-size: clamp(64px, 8vw, 176px); }}
-.headroom-room .present .story li {{ font-size: inherit; }}
-.headroom-room .present img {{ height: 12vh; }}
+.headroom-room .present .number {{ font-size: clamp(64px, 6.6vw, 176px); }}
+.headroom-room .present .unit {{ font-size: 0.3em; }}
+.headroom-room .present .story, .headroom-room .present .story li {{ font-size: inherit; }}
+.headroom-room .present img {{ height: 15vh; }}
 .st-key-present_area {{ max-width: 1560px; margin: 0 auto; }}
 .headroom-room .stMainBlockContainer {{ padding: 4vh 5vw 2vh; max-width: none; }}
-.headroom-room .st-key-present_stage {{ min-height: calc(96vh - 300px); }}
+.headroom-room .st-key-present_area {{ min-height: 94vh; gap: 8px; }}
+.headroom-room .st-key-present_stage {{ min-height: 0; }}
+.headroom-room .st-key-present_area > [data-testid="stLayoutWrapper"]:has(> .st-key-present_stage) {{ flex: 1 0 auto; }}
+.headroom-room .st-key-present_area > [data-testid="stLayoutWrapper"]:has(> .st-key-present_controls) {{
+  position: sticky; bottom: 0; z-index: 2; padding: 8px 0 12px; background: {_both("ground")}; }}
+.headroom-room .st-key-present_controls {{ gap: 4px; }}
+@media (min-width: 1700px) and (min-height: 950px) {{
+  .headroom-room .st-key-present_slider label p, .headroom-room .st-key-present_slider [data-testid^="stSlider"] * {{
+    font-size: 22px; }}
+  .headroom-room .st-key-present_stage h2 {{ font-size: 36px; }} }}
 </style>"""

@@ -16,7 +16,7 @@ from ui.controls import mirror_key, on_move
 from ui.present.choice import KINDS, Choice, Kind, has_neurons
 from ui.present.sharing import take_away
 from ui.present.stage import Scene, timed
-from ui.present.wish import Wish, measure_every_step
+from ui.present.wish import Wish, measure_every_step, measured_steps
 from ui.present.words import table
 from ui.theme import Theme
 
@@ -39,15 +39,22 @@ def prepare(wished: Wish, scene: Scene, model: LoadedModel | None, theme: Theme)
             tr("Prices"), help=tr("What cost, energy and carbon are computed from; none of it is measured.")
         ):
             _prices(wished.prices)
-        st.button(
-            tr("Measure every step"), disabled=model is None or wished.choice.kind == "mask",
-            on_click=_every, args=(wished, model), wrap=False,
-            help=tr("Before the talk: all steps of the slider one after the other, so that each answers at once."),
-        )  # fmt: skip
+        _all_steps(wished, model)
         take_away(wished, scene, model, theme)
     if scene.found is not None:
         with st.expander(tr("As a table")):
             _table(scene)
+
+
+def _all_steps(wished: Wish, model: LoadedModel | None) -> None:
+    """The button that measures them; it says when there is nothing left to do."""
+    slider = model is not None and wished.choice.kind != "mask" and wished.problem is None
+    done = slider and model is not None and measured_steps(wished, model, state.current().data) == len(wished.steps)
+    st.button(
+        tr("Every step is measured") if done else tr("Measure every step"), disabled=not slider or done,
+        on_click=_every, args=(wished, model), wrap=False, key="present_every",
+        help=tr("Before the talk: all steps of the slider one after the other, so that each answers at once."),
+    )  # fmt: skip
 
 
 def _every(wished: Wish, model: LoadedModel) -> None:

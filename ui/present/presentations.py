@@ -14,6 +14,7 @@ from pruning.errors import PruningError, UnsupportedError
 from pruning.language import mark
 from pruning.masks import Mask
 from pruning.presenting.figures import Presented, counts_of
+from pruning.presenting.keeping import Measured, keep_steps, kept_measured, kept_steps, measured_key
 from pruning.presenting.measuring import RUNS, Size
 from ui.jobs import Cache, Job, Worker
 from ui.maps import calibration_data, modified
@@ -23,20 +24,22 @@ from ui.recoveries import submit_again
 from ui.replacing import Replacements, Variant
 
 if TYPE_CHECKING:
-    from pruning.evaluation import Evaluation
     from pruning.models import LoadedModel
     from pruning.presenting.measuring import Timing
     from pruning.recovery.compensation import Compensation
     from pruning.search.planning import Planner
     from pruning.tasks import Examples
+    from ui.measuring import Measurements
 
 KEPT = 200
 TURN_SECONDS = 0.1  # how long the evaluator waits for a search before others have their turn
-Measure = Callable[[Job, "LoadedModel", "Examples", list[Variant]], Iterator[dict[Variant, "Evaluation"]]]
 
 
 class Presentations:
-    """Measured choices by model, data, mask, replacement and length of a request."""
+    """Measured choices by model, data, mask, replacement and length of a request.
+
+    What is measured and searched is kept on disk, too, beside the evaluations.
+    """
 
     def __init__(
         self,
@@ -44,10 +47,10 @@ class Presentations:
         plans: Plans,
         replacements: Replacements,
         examples: Callable[[LoadedModel, str, Any], Examples],
-        measure: Measure,
+        measurements: Measurements,
     ) -> None:
-        self.worker = evaluator
-        self._plans, self._replacements, self._examples, self._measure = plans, replacements, examples, measure
+        self.worker, self._measurements = evaluator, measurements
+        self._plans, self._replacements, self._examples = plans, replacements, examples
         self._found, self._sizes, self._steps = Cache(KEPT), Cache(KEPT), Cache(KEPT)
 
     def planner(self, model: LoadedModel, data: str, choice: Choice) -> Planner | None:
@@ -67,10 +70,10 @@ class Presentations:
 
     def steps(self, model: LoadedModel, data: str, choice: Choice) -> dict[int, Mask] | None:
         """What each step of the slider removes, of those that exist; ``None`` until the search is done."""
-        key = (model.fingerprint, data, modified(data), choice.kind)
+        key = _steps_key(model, data, choice)
         found: dict[int, Mask] | None = self._steps.get(key)
         if found is None and calibration_data(data) == "demo":
-            found = kept_steps(model.fingerprint).get(choice.kind)
+            found = built_in_steps(model.fingerprint).get(choice.kind)
         planner = self.planner(model, data, choice) if found is None else None
         if planner is not None:
             found = possible(planner, choice.kind)
@@ -94,11 +97,16 @@ class Presentations:
         own: Mask = Mask(),  # noqa: B008  it is frozen
         method: str = COMPENSATION,
         tokens: int = 128,
+        first: Choice | None = None,
     ) -> Job:
-        """Queue the plan, the cut, the evaluation and the times of some choices, one after the other."""
+        """Queue the plan, the cut, the evaluation and the times of some choices, one after the other.
+
+        Args:
+            first: The choice that somebody waits for.
+        """
 
         def work(job: Job) -> Iterator[None]:
-            for number, choice in enumerate(choices):
+            for number, choice in enumerate(sorted(choices, key=lambda one: one != first)):
                 yield from self._search(job, session, model, data, choice)
                 mask = self.mask(model, data, choice, own)
                 if mask is not None:
@@ -111,7 +119,13 @@ class Presentations:
         """Wait for the planner's own worker, and let others have their turn meanwhile."""
         if choice.kind == "mask" or not choice.percent or self.steps(model, data, choice) is not None:
             return
-        search = self._plans.search(f"{session} present", model, data, choice.request(model.anatomy), False)
+        job.report(0, 1, mark("Reading the calibration rows"))
+        calibration = self._examples(model, calibration_data(data), "calibration")
+        results, request = self._measurements.results, choice.request(model.anatomy)
+        if steps := kept_steps(results, model, calibration, request):
+            self._steps.put(_steps_key(model, data, choice), steps)
+            return
+        search = self._plans.search(f"{session} present", model, data, request, False)
         try:
             while not search.finished.wait(TURN_SECONDS):
                 job.report(search.done, search.total, search.step)
@@ -122,6 +136,8 @@ class Presentations:
                 search.cancel()
         if search.error is not None:
             raise search.error
+        if steps := self.steps(model, data, choice):
+            keep_steps(results, model, calibration, request, steps)
 
     def refit(self, session: str, model: LoadedModel, data: str, mask: Mask, method: str) -> Job:
         """Make a replacement again that has made room for others."""
@@ -142,6 +158,11 @@ class Presentations:
         if found is not None and found.complete:
             return
         job.report(number, count, mark("Fitting what is left"))
+        on_disk = self._key_on_disk(model, data, mask, method, tokens)
+        if (kept := self._kept(model, data, mask, on_disk)) is not None:
+            self._found.put(key, kept)
+            job.partial = kept.stage
+            return
         replacement, method = self._replacement(job, model, data, mask, method)
         plain = Presented(mask, *counts_of(model.anatomy, mask), method if mask else "none")
         for found in self._cut_and_measure(job, model, data, plain, replacement, tokens):
@@ -149,6 +170,31 @@ class Presentations:
             job.partial = found.stage
             yield
         self._found.put(key, replace(found or plain, complete=True))
+        if found is not None and found.whole and found.cut and found.timing:
+            made = Variant.of(mask, replacement).made
+            self._measurements.results.keep(on_disk, Measured(made, found.whole, found.cut, found.timing))
+
+    def _key_on_disk(self, model: LoadedModel, data: str, mask: Mask, method: str, tokens: int) -> str:
+        chosen_on = ""
+        if mask and method != "none":
+            chosen_on = self._examples(model, calibration_data(data), "calibration").fingerprint
+        return measured_key(model, chosen_on, mask, method, tokens)
+
+    def _kept(self, model: LoadedModel, data: str, mask: Mask, on_disk: str) -> Presented | None:
+        """All that an earlier process has measured; None where anything of it is missing."""
+        from pruning.evaluation import compare
+
+        found = kept_measured(self._measurements.results, on_disk)
+        if found is None:
+            return None
+        examples = self._examples(model, data, "evaluation")
+        variants = Variant(), Variant(mask, made=found.made)
+        before, after = (self._measurements.known(model, examples, one) for one in variants)
+        if before is None or after is None:
+            return None
+        plain = Presented(mask, *counts_of(model.anatomy, mask), found.made[0])
+        sizes = replace(plain, whole=found.whole, cut=found.cut, timing=found.timing)
+        return replace(sizes, before=before, after=after, change=compare(before, after), complete=True)
 
     def _replacement(
         self, job: Job, model: LoadedModel, data: str, mask: Mask, method: str
@@ -178,7 +224,7 @@ class Presentations:
         job.report(0, 1, mark("Reading the evaluation rows"))
         examples = self._examples(model, data, "evaluation")
         whole, pruned = Variant(), Variant.of(found.mask, replacement)
-        for seen in self._measure(job, model, examples, list(dict.fromkeys([whole, pruned]))):
+        for seen in self._measurements.measure(job, model, examples, list(dict.fromkeys([whole, pruned]))):
             before, after = seen[whole], seen[pruned]
             found = replace(found, before=before, after=after, change=compare(before, after))
             yield found
@@ -216,12 +262,16 @@ def wanted(
     return "present", model.fingerprint, data, modified(data), tuple(choices), masks, method, tokens
 
 
+def _steps_key(model: LoadedModel, data: str, choice: Choice) -> tuple[object, ...]:
+    return model.fingerprint, data, modified(data), choice.kind
+
+
 def _key(model: LoadedModel, data: str, mask: Mask, method: str, tokens: int) -> tuple[object, ...]:
     return model.fingerprint, data, modified(data), mask, method if mask else "none", tokens
 
 
 @lru_cache(maxsize=2)
-def kept_steps(model: str) -> dict[str, dict[int, Mask]]:
+def built_in_steps(model: str) -> dict[str, dict[int, Mask]]:
     """The built-in model's steps by kind, from ``assets/``: as long as model and rows are those that were searched.
 
     Args:

@@ -3,6 +3,7 @@
 
 const TYPING = "input:not([type=range]), textarea, select, [contenteditable=true], [role=combobox], [role=textbox]";
 const MOVING = "[role=slider], [role=radio], [role=option], [role=listbox], [role=tab], [role=menuitem], [role=grid]";
+const PRESSED = "button, a, summary, input, [role=button]"; // what the space bar means something to
 const ROOM = "headroom-room"; // on the page: its rules hide what is around the presentation
 const REMIND_MS = 1500, REMINDERS = 2; // a rerun that is under way may swallow a step: it is sent again
 const PATIENCE_MS = 6000; // then a step that was never answered is forgotten
@@ -27,7 +28,8 @@ class Room {
     this.status = this.part("span", "status", this.where);
     this.status.setAttribute("role", "status");
     this.next = this.button("next", () => this.go(this.step + 1));
-    this.full = this.button("full", () => this.toggle());
+    this.full = this.button("full", (event) => this.toggle(event));
+    this.curtain = null; // the black screen, while it is drawn
     this.keydown = this.keydown.bind(this);
     this.changed = this.changed.bind(this);
     this.released = this.released.bind(this);
@@ -83,7 +85,7 @@ class Room {
     this.root.setAttribute("aria-label", words.label);
     this.label(this.previous, `‹ ${words.previous}`, words.help_previous);
     this.label(this.next, `${words.next} ›`, words.help_next);
-    const inside = document.documentElement.classList.contains(ROOM);
+    const { inside } = this;
     this.label(this.full, inside ? words.leave : words.full, words.help_full);
     this.full.setAttribute("aria-pressed", inside);
     this.previous.disabled = step <= 1;
@@ -120,14 +122,39 @@ class Room {
     if (event.altKey || event.ctrlKey || event.metaKey || event.defaultPrevented) return;
     const path = event.composedPath().filter((one) => one instanceof Element);
     if (path.some((one) => one.matches(TYPING))) return;
-    const moving = path.some((one) => one.matches(MOVING));
-    const { step, count } = this;
-    const steps = { ArrowRight: step + 1, PageDown: step + 1, ArrowLeft: step - 1, PageUp: step - 1, Home: 1, End: count };
-    if (event.key in steps && !moving) this.go(steps[event.key]);
-    else if (event.key.toLowerCase() === "f" && !event.shiftKey) this.toggle();
-    else if (event.key === "Escape" && document.documentElement.classList.contains(ROOM)) this.leave();
-    else return;
+    if (this.curtain) this.lighten();
+    else if (!this.meant(event.key, (kind) => path.some((one) => one.matches(kind)))) return;
     event.preventDefault();
+  }
+
+  // Do what a key means; whether it means anything.
+  meant(key, within) {
+    const { step, count, inside } = this;
+    const steps = { ArrowRight: step + 1, PageDown: step + 1, ArrowLeft: step - 1, PageUp: step - 1, Home: 1, End: count };
+    if (key in steps && !within(MOVING)) this.go(steps[key]);
+    else if (Number(key) >= 1 && Number(key) <= count && !within(MOVING)) this.go(Number(key));
+    else if (key === "f" || key === "F") this.toggle();
+    else if (!inside) return false;
+    else if (key === " " && !within(MOVING) && !within(PRESSED)) this.go(step + 1);
+    else if (key === "b" || key === "B" || key === ".") this.darken();
+    else if (key === "Escape") this.leave();
+    else return false;
+    return true;
+  }
+
+  // A black screen, so that the room looks at the speaker; any key or press brings the page back.
+  darken() {
+    this.curtain = document.createElement("div");
+    this.curtain.setAttribute("role", "status");
+    this.curtain.setAttribute("aria-label", this.data.words.black);
+    this.curtain.style.cssText = "position: fixed; inset: 0; z-index: 2147483647; background: #000; cursor: none";
+    this.curtain.addEventListener("click", () => this.lighten());
+    document.body.append(this.curtain);
+  }
+
+  lighten() {
+    this.curtain?.remove();
+    this.curtain = null;
   }
 
   // A slider that was dragged lets go of the keys, so that the arrows step again.
@@ -138,8 +165,14 @@ class Room {
     });
   }
 
-  toggle() {
-    if (document.documentElement.classList.contains(ROOM)) this.leave();
+  get inside() {
+    return document.documentElement.classList.contains(ROOM);
+  }
+
+  // After a press of the mouse the space bar is for the next step, not for the button again.
+  toggle(event) {
+    if (event?.detail) this.full.blur();
+    if (this.inside) this.leave();
     else this.enter();
   }
 
@@ -152,6 +185,7 @@ class Room {
   }
 
   leave() {
+    this.lighten();
     document.documentElement.classList.remove(ROOM);
     if (document.fullscreenElement) document.exitFullscreen().catch(() => {});
     window.dispatchEvent(new Event("resize"));

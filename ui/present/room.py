@@ -22,9 +22,10 @@ WORDS = {
     "full": mark("Full screen"),
     "leave": mark("Leave full screen"),
     "step": mark("Step {n} of {count}: {name}"),
-    "help_previous": mark("The step before; keys: left arrow, Page up, Home for the first"),
-    "help_next": mark("The next step; keys: right arrow, Page down, End for the last"),
-    "help_full": mark("Hide everything but the presentation; keys: F, and Esc to leave"),
+    "help_previous": mark("The step before; keys: left arrow, Page up, Home for the first, or its number"),
+    "help_next": mark("The next step; keys: right arrow, Page down, End for the last, or its number"),
+    "help_full": mark("Hide everything but the presentation; keys: F, B for a black screen, Esc to leave"),
+    "black": mark("The screen is black. Any key brings the presentation back."),
 }
 
 

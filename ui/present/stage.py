@@ -24,8 +24,11 @@ STEPS = {
     "try": mark("Try it"),
     "story": mark("The story"),
 }
-HEROES = {"size": "parameters", "speed": "latency", "quality": "accuracy"}
-BESIDE = {"size": ("disk", "macs", "memory"), "speed": ("cost", "energy", "carbon"), "quality": ()}
+SHOWN = {  # of each step, what it is about first
+    "size": ("parameters", "disk", "macs", "memory"),
+    "speed": ("latency", "cost", "energy", "carbon"),
+    "quality": ("accuracy",),
+}
 KINDS = {
     ("worse", True): mark("Became wrong"),
     ("worse", False): mark("Lost most; no answer became wrong"),
@@ -46,7 +49,8 @@ class Scene:
     """All that the steps show.
 
     Attributes:
-        model, data, task: As the pickers call them.
+        model, data: As the pickers call them.
+        task: What the model is for, by the name that the engine gives it; empty until it is there.
         found: ``None`` until a plan is there.
         waiting: What to say of what is not there: that it is being measured, or that it was not.
     """
@@ -90,6 +94,8 @@ def stage_html(step: str, scene: Scene) -> str:
 def _question(scene: Scene) -> str:
     found = scene.found
     about = tr("{model}, measured on {data}.", model=scene.model, data=scene.data)
+    if found is None or not found.evaluated:
+        about = f"{scene.model} · {scene.data}"
     lines = [f"<p class='ask'>{escape(question(scene.choice))}</p>", f"<p>{escape(about)}</p>"]
     if found is not None and found.mask:
         known = figures(found, scene.prices)
@@ -103,7 +109,7 @@ def _question(scene: Scene) -> str:
 def _numbers(step: str, scene: Scene) -> str:
     pair = hero(step, scene)
     if pair is None:
-        name = tr(LABELS[HEROES[step]])
+        name = tr(LABELS[_hero_name(step, scene)])
         return f"<p class='label'>{escape(name)}</p><p class='wait'>{escape(missing(scene))}</p>"
     said = [s for s in sentence_of(step, scene) if s]
     return (
@@ -127,7 +133,16 @@ def hero(step: str, scene: Scene) -> Pair | None:
     if scene.found is None:
         return None
     pairs = figures(scene.found, scene.prices).pairs
-    return pairs.get("perplexity", pairs.get("accuracy")) if step == "quality" else pairs.get(HEROES[step])
+    return pairs.get(_hero_name(step, scene))
+
+
+def _hero_name(step: str, scene: Scene) -> str:
+    """What the large numbers of a step are: compute where compute was asked for."""
+    if step == "size" and scene.choice.kind == "macs":
+        return "macs"
+    if step == "quality" and scene.task == "language-modeling":
+        return "perplexity"
+    return SHOWN[step][0]
 
 
 def beside(step: str, scene: Scene) -> list[Pair]:
@@ -135,7 +150,10 @@ def beside(step: str, scene: Scene) -> list[Pair]:
     if scene.found is None:
         return []
     pairs = figures(scene.found, scene.prices).pairs
-    return [pairs[name] for name in (pairs if step == "story" else BESIDE.get(step, ())) if name in pairs]
+    if step == "story":
+        return list(pairs.values())
+    first = _hero_name(step, scene) if step in SHOWN else ""
+    return [pairs[name] for name in SHOWN.get(step, ()) if name in pairs and name != first]
 
 
 def sentence_of(step: str, scene: Scene) -> list[str]:

@@ -20,7 +20,18 @@ from ui.present.preparing import prepare
 from ui.present.room import room
 from ui.present.stage import STEPS, Scene, beside, stage_html, step_of
 from ui.present.trying import try_it
-from ui.present.wish import STOPPED, Wish, failure, fitted, keep_measuring, known, stop, wish
+from ui.present.wish import (
+    STOPPED,
+    Wish,
+    failure,
+    fitted,
+    keep_measuring,
+    known,
+    measured_steps,
+    measures_every_step,
+    stop,
+    wish,
+)
 from ui.removed import mask_words, misfit
 from ui.sidebar import REFRESH_SECONDS
 from ui.store import Loading, session_id, store
@@ -29,11 +40,6 @@ from ui.theme import Theme, plain
 if TYPE_CHECKING:
     from pruning.models import LoadedModel
 
-TASKS = {
-    "text-classification": mark("text classification"),
-    "image-classification": mark("image classification"),
-    "language-modeling": mark("language modelling"),
-}
 SLIDER_HELP = mark(
     "Each step is a plan of its own, made by the default strategy; what is left is fitted again. A step that was "
     "measured before answers at once."
@@ -57,11 +63,12 @@ def present_view(theme: Theme) -> None:
     with st.container(key="present_area"):
         with st.container(key="present_stage"):
             _stage(step, scene, wished, theme)
-        with st.container(key="present_progress"):
-            _progress(wished, model, job)
-        with st.container(key="present_slider"):
-            _slider(wished)
-        room(step_of(session.step), lambda number: state.update(step=str(number)))
+        with st.container(key="present_controls"):
+            with st.container(key="present_progress"):
+                _progress(wished, model, job)
+            with st.container(key="present_slider"):
+                _slider(wished)
+            room(step_of(session.step), lambda number: state.update(step=str(number)))
         with st.container(key="present_more"):
             prepare(wished, scene, model, theme)
 
@@ -87,7 +94,7 @@ def scene_of(wished: Wish, loading: Loading, job: Job | None) -> Scene:
             examples = choose_examples(found.before, found.after)
     return Scene(
         wished.choice, state.model_label(session.model), state.data_label(session.data),
-        tr(TASKS.get(loading.task or "", "")), wished.prices, found, _waiting(wished, loading, job), examples,
+        loading.task or "", wished.prices, found, _waiting(wished, loading, job), examples,
     )  # fmt: skip
 
 
@@ -156,6 +163,9 @@ def _follow(wished: Wish, model: LoadedModel, job: Job, drawn: object) -> None:
         st.rerun()
     place = store().presentations.worker.place(job)
     text = tr("Waiting: {n} before this", n=place) if place and not job.done else step_text(job)
+    if measures_every_step(wished, model, state.current().data, job):
+        done, count = measured_steps(wished, model, state.current().data), len(wished.steps)
+        text = tr("{done} of {count} steps measured. {now}", done=done, count=count, now=text)
     with st.container(horizontal=True, vertical_alignment="bottom"):
         st.progress(min(1.0, job.done / max(1, job.total)), text=plain(text))
         cancel = {"on_click": stop, "args": (wished, model, state.current().data, job)}

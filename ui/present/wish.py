@@ -84,10 +84,24 @@ def keep_measuring(wished: Wish, model: LoadedModel, data: str) -> Job | None:
 
 
 def measure_every_step(wished: Wish, model: LoadedModel, data: str) -> None:
-    """Queue all steps of the slider, so that each of them answers at once."""
+    """Queue all steps of the slider, so that each of them answers at once; the one on the screen comes first."""
     st.session_state.pop(STOPPED, None)
-    choices = _every(wished)
-    store().presentations.start(session_id(), model, data, choices, wished.own, wished.method, wished.prices.tokens)
+    how = wished.own, wished.method, wished.prices.tokens, wished.choice
+    store().presentations.start(session_id(), model, data, _every(wished), *how)
+
+
+def measured_steps(wished: Wish, model: LoadedModel, data: str) -> int:
+    """How many steps of the slider are known in full; none before it is known which there are."""
+    if store().presentations.steps(model, data, wished.choice) is None:
+        return 0
+    choices = (replace(wished.choice, percent=percent) for percent in wished.steps)
+    found = (known(replace(wished, choice=choice), model, data) for choice in choices)
+    return sum(one is not None and one.complete for one in found)
+
+
+def measures_every_step(wished: Wish, model: LoadedModel, data: str, job: Job) -> bool:
+    """Whether a job is the one for all steps."""
+    return bool(job.fingerprint == fingerprint(wished, model, data, every=True))
 
 
 def stop(wished: Wish, model: LoadedModel, data: str, job: Job) -> None:
