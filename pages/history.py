@@ -68,8 +68,7 @@ def file_of(history: "History", whose: str, kind: str) -> str:
     """The content of a file, made when it is asked for."""
     from pruning.history.files import as_csv, as_json
 
-    records = history.find(whose)
-    return as_csv(records) if kind == "CSV" else as_json(records)
+    return as_csv(history.find(whose)) if kind == "CSV" else as_json(history.find(whose, points=True))
 
 
 def empty() -> None:

@@ -9,7 +9,9 @@ from ui.jobs import Job
 from ui.page import Page, begin
 from ui.sidebar import REFRESH_SECONDS
 from ui.store import store
-from ui.sweep_view import draw_card, draw_chart, draw_table, table_of
+from ui.sweep_back import draw_return
+from ui.sweep_card import draw_card, place_here
+from ui.sweep_view import draw_chart, draw_table, table_of
 from ui.sweeping import failed_sweep, progress_line, running_sweep, settings_form, start, start_button, swept_now
 from ui.sweeps import SweepSettings, Swept
 from ui.theme import plain
@@ -23,16 +25,17 @@ def main() -> None:
         settings = settings_form()
         start_button(settings, loading.model)
     with right:
+        checking = draw_return(loading.model)
         job = running_sweep()
         if error := failed_sweep(settings):
             text = mark("The sweep has stopped: {error}. Change what it asks for, or the data.")
             st.error(plain(tr(text, error=error)))
         if job is not None:
             st.fragment(results, run_every=REFRESH_SECONDS)(settings, page, job)
-        else:
+        elif not checking:
             results(settings, page, None)
     swept = swept_now(settings)
-    if swept is not None and swept.rows and job is None:
+    if swept is not None and swept.rows and job is None and not checking:
         draw_rest(swept, settings)
 
 
@@ -48,10 +51,11 @@ def results(settings: SweepSettings, page: Page, job: Job | None) -> None:
         with st.container(height=460, border=False):
             empty(settings, job is not None)
         return
-    table = table_of(swept)
-    draw_chart(swept, table, page.theme)
+    place = place_here()
+    table = table_of(swept, place)
+    draw_chart(swept, table, page.theme, place)
     st.caption(status(swept, settings, job is not None))
-    draw_card(swept, table)
+    draw_card(swept, table, place)
 
 
 def empty(settings: SweepSettings, running: bool) -> None:
@@ -85,6 +89,10 @@ def status(swept: Swept, settings: SweepSettings, running: bool) -> str:
             "The sweep was stopped; these are the points that it had. Start it again, and it goes on from here."
         )
         parts.append(tr(text))
+    if swept.reopened:
+        made = max(str(row["made"]) for row in swept.rows)
+        text = mark("Measured on {date} and reopened from the history: model and rows are the same.")
+        parts.append(tr(text, date=made))
     if swept.settings is not None and swept.settings != settings:
         parts.append(tr("The controls have changed since; start the sweep to measure what they say now."))
     parts += [tr("Left out: {reason}.", reason=plain(tr(reason))) for reason in swept.refused]
@@ -93,15 +101,16 @@ def status(swept: Swept, settings: SweepSettings, running: bool) -> str:
 
 def draw_rest(swept: Swept, settings: SweepSettings) -> None:
     """The table, and both ways to take it along."""
-    table, session = table_of(swept), state.current()
+    place = place_here()
+    table = table_of(swept, place)
     st.header(tr("All points"))
-    draw_table(swept, table)
+    draw_table(swept, table, place)
     with st.container(horizontal=True, vertical_alignment="center"):
         text = table.to_csv(index=False)
         st.download_button(tr("Download the table"), text, "sweep.csv", "text/csv", on_click="ignore")
         with st.popover(tr("The same on the command line")):
             made = swept.settings
-            commands = made.commands(session.model, session.data) if made else ["python assets/make_demo.py sweep"]
+            commands = made.commands(place.model, place.data) if made else ["python assets/make_demo.py sweep"]
             st.code("\n".join(commands), language="bash", wrap_lines=True)
 
 

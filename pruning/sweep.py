@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Protocol
 
+from pruning.masks import Mask
 from pruning.plan import Plan
 from pruning.search.budget import Budget, BudgetError
 
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
     from pruning.evaluation import Comparison, Evaluation
     from pruning.models import LoadedModel
     from pruning.recovery.compensation import Compensation
+    from pruning.results import Results
     from pruning.search.planning import Planner, Request
     from pruning.tasks import Examples, Task
 
@@ -92,6 +94,7 @@ class Bench:
         evaluation: Examples that measure; they never choose.
         latency: Adds predicted milliseconds, and allows latency budgets; a table of `pruning.latency`.
         known: Searches and measurements of earlier sweeps of the same model; what is in there is not computed again.
+        results: The same on disk, from earlier processes, too; ``None`` where nothing is kept.
     """
 
     model: LoadedModel
@@ -101,6 +104,7 @@ class Bench:
     batch_size: int = 32
     latency: Any = None
     known: Memory = field(default_factory=Notes)
+    results: Results | None = None
 
 
 def sweep_points(
@@ -151,24 +155,20 @@ def _noted(bench: Bench, key: tuple[Any, ...], make: Callable[[], Any]) -> Any:
 
 def _dense(bench: Bench, progress: Callable[[int, int], None]) -> Evaluation:
     """The whole model."""
-    from pruning.evaluation import evaluate
-
-    def make() -> Evaluation:
-        return evaluate(
-            bench.model, bench.evaluation, task=bench.task, batch_size=bench.batch_size, on_progress=progress
-        )
-
-    return _noted(bench, ("whole", bench.evaluation.fingerprint), make)
+    return _noted(
+        bench, ("whole", bench.evaluation.fingerprint), lambda: _evaluated(bench, Mask(), ("none", ""), progress)
+    )
 
 
 def _planner(bench: Bench, request: Request, progress: Callable[[int, int], None]) -> Planner:
     """The search of a request: it finds the same however its plans will be compensated."""
-    from pruning.search.planning import search
+    from pruning.findings import searched
 
     alike = replace(request, compensation="none", batch_size=bench.batch_size)
 
     def make() -> Planner:
-        return search(bench.model, bench.calibration, alike, task=bench.task, latency=bench.latency, progress=progress)
+        options: dict[str, Any] = {"task": bench.task, "latency": bench.latency, "progress": progress}
+        return searched(bench.results, bench.model, bench.calibration, alike, **options)
 
     found = _noted(bench, ("search", bench.calibration.fingerprint, alike), make)
     return replace(found, request=request, latency=bench.latency)
@@ -178,19 +178,45 @@ def _measured(
     bench: Bench, plan: Plan, dense: Evaluation, progress: Callable[[int, int], None]
 ) -> tuple[Evaluation, Comparison]:
     """The masked and compensated model, and how it compares with the whole one."""
-    from pruning.evaluation import compare, evaluate
+    from pruning.evaluation import compare
 
     compensation = plan.compensation if plan.mask else "none"
     chosen_by = bench.calibration.fingerprint if compensation != "none" else ""
 
     def make() -> tuple[Evaluation, Comparison]:
-        options: dict[str, Any] = {"task": bench.task, "batch_size": bench.batch_size, "on_progress": progress}
         if not plan.mask:
             return dense, compare(dense, dense)
-        found = evaluate(bench.model, bench.evaluation, plan.mask, compensation=_compensation(bench, plan), **options)
+        made = compensation, chosen_by
+        found = _evaluated(bench, plan.mask, made, progress, lambda: _compensation(bench, plan))
         return found, compare(dense, found)
 
     return _noted(bench, ("measured", bench.evaluation.fingerprint, plan.mask, compensation, chosen_by), make)
+
+
+def _evaluated(
+    bench: Bench,
+    mask: Mask,
+    made: tuple[str, str],
+    progress: Callable[[int, int], None],
+    compensate: Callable[[], Compensation | None] = lambda: None,
+) -> Evaluation:
+    """An evaluation that an earlier process has left, or a new one; only then the compensation is made, too.
+
+    Args:
+        made: The compensation's method, and the fingerprint of the rows that it is made from.
+    """
+    from pruning.evaluation import evaluate
+    from pruning.results import result_key
+
+    model, rows, task, results = bench.model, bench.evaluation, bench.task, bench.results
+    key = result_key(model, rows, task, mask, made, bench.batch_size) if results is not None else ""
+    found = results.get(key, model, rows, task, mask) if results is not None else None
+    if found is None:
+        options: dict[str, Any] = {"task": task, "batch_size": bench.batch_size, "on_progress": progress}
+        found = evaluate(model, rows, mask, compensation=compensate(), **options)
+        if results is not None:
+            results.put(key, found)
+    return found
 
 
 def _plans(planner: Planner, budgets: Sequence[Budget]) -> tuple[list[Plan], list[BudgetError]]:

@@ -19,10 +19,10 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from sqlalchemy import create_engine, insert, text
+from sqlalchemy import create_engine, insert, text, update
 
 from pruning.errors import PruningError
-from pruning.history import opening
+from pruning.history import opening, tables
 from pruning.history.database import ORDERS, History, Wanted
 from pruning.history.files import as_csv, as_json
 from pruning.history.opening import migrate, open_engine
@@ -236,6 +236,37 @@ def test_the_same_work_long_ago_is_recorded_again(history: History) -> None:
     assert history.add(record(minutes=9), again_within=3).id != first.id
 
 
+POINTS = tuple({"mask": "Ag", "accuracy": 0.1 * i, "latency_ms": None, "seed": i} for i in range(3))
+
+
+def test_points_are_kept_and_lists_leave_them_out(history: History) -> None:
+    made = history.add(record(kind="sweep", points=POINTS))
+    assert history.find("me") == [replace(made, points=())]
+    assert history.find("me", points=True) == [made]
+    assert history.get("me", made.id) == made
+    history.restore(history.delete("me", [made.id]))
+    history.restore(history.clear("me"))
+    assert history.get("me", made.id) == made
+    again = history.add(record(kind="sweep", minutes=1, points=POINTS[:2]), again_within=5)
+    assert history.get("me", again.id).points == POINTS[:2]
+
+
+@pytest.mark.parametrize(
+    "damaged", ["x", "{}", "[]", '{"columns": ["a"], "rows": [[1, 2]]}', '{"columns": 1, "rows": [1]}']
+)
+def test_damaged_points_leave_the_record(damaged: str, history: History) -> None:
+    made = history.add(record(kind="sweep", points=POINTS))
+    with history.engine.begin() as connection:
+        connection.execute(update(RECORDS).values(points=damaged))
+    assert history.get("me", made.id) == replace(made, points=())
+
+
+def test_more_points_than_a_record_holds_are_not_kept(history: History, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tables, "MOST_LETTERS", 100)
+    made = history.add(record(kind="sweep", points=POINTS * 20))
+    assert history.get("me", made.id) == replace(made, points=())
+
+
 def test_the_oldest_make_room_except_named_and_starred_ones(opened: Callable[..., History]) -> None:
     history = opened(kept=3)
     history.add(record("you"))
@@ -315,7 +346,7 @@ def test_from_revision_1_upward(url: str, opened: Callable[..., History], monkey
         patch.setattr(opening, "migrate", lambda engine: migrate(engine, "1"))
         engine = open_engine(url)
     made = record(numbers=accuracy(0.75), settings={"compensation": "mean", "criterion": "gradient"})
-    old = {name: value for name, value in to_row(made).items() if name not in derived(made)}
+    old = {name: value for name, value in to_row(made).items() if name not in (*derived(made), "points")}
     with engine.begin() as connection:
         connection.execute(insert(RECORDS).values(old))
     engine.dispose()
@@ -408,9 +439,10 @@ def test_a_damaged_record_is_in_nobodys_way(history: History) -> None:
 
 def test_files() -> None:
     endless = {"accuracy": {"value": 0.5, "low": float("-inf"), "high": float("inf")}, "removed": {"heads": [5, 72]}}
-    made = replace(record(name="=SUM(A1)", numbers=endless, settings={"a": float("nan")}), id=7)
+    made = replace(record(name="=SUM(A1)", numbers=endless, settings={"a": float("nan")}, points=POINTS), id=7)
     (row,) = json.loads(as_json([made]))["records"]
     assert row["numbers"]["accuracy"] == {"value": 0.5, "low": None, "high": None}
+    assert row["points"] == list(POINTS)
     assert (row["id"], row["mask"]["heads"], row["made"]) == (7, [[0, 3], [2, 5]], NOON.isoformat())
     (line,) = csv.DictReader(io.StringIO(as_csv([made])))
     assert line["name"] == "'=SUM(A1)"  # no spreadsheet runs it

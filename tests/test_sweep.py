@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -13,10 +14,11 @@ import pytest
 from pruning import Mask, PruningError, evaluate
 from pruning.cli import main
 from pruning.recovery.reconstruction import compensate
+from pruning.results import Results
 from pruning.search import Budget, BudgetError
 from pruning.search.planning import Request
 from pruning.search.planning import plan as make_plan
-from pruning.sweep import Bench, pareto_front, sweep, sweep_points
+from pruning.sweep import Bench, Notes, pareto_front, sweep, sweep_points
 from pruning.tasks import Examples, task_of
 from tests.families import examples_of, model_of
 
@@ -67,6 +69,22 @@ def test_nothing_is_computed_twice(bench: Bench, monkeypatch: pytest.MonkeyPatch
     assert searched == ["gradient"]
     distinct = {(row["mask"], row["compensation"]) for _, row in table.iterrows()}
     assert len(evaluated) == 1 + len(distinct)
+
+
+def test_another_process_measures_and_searches_nothing_again(
+    bench: Bench, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fresh(other: Bench = bench) -> Bench:
+        return replace(other, known=Notes(), results=Results(tmp_path / "results.sqlite", 4 << 20))
+
+    requests = [Request("gradient", "one-shot", compensation=name) for name in ("none", "mean", "reconstruct")]
+    first = sweep(fresh(), requests, [HALF, MOST])
+    with monkeypatch.context() as patch:
+        for name in ("evaluation.evaluate", "search.planning.search", "recovery.reconstruction.compensate"):
+            patch.setattr(f"pruning.{name}", lambda *_, **__: pytest.fail("this was found already"))
+        pd.testing.assert_frame_equal(sweep(fresh(), requests, [HALF, MOST]), first)
+    other = fresh(replace(bench, evaluation=rows("bert", 16, 20)))
+    assert set(sweep(other, requests, [HALF, MOST])["samples"]) == {4}
 
 
 def test_evaluation_rows_play_no_part_in_the_choice(bench: Bench) -> None:

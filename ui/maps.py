@@ -17,6 +17,7 @@ from ui.jobs import Cache, Job, Worker
 if TYPE_CHECKING:
     from pruning.importance.agreement import Agreement
     from pruning.models import LoadedModel
+    from pruning.results import Results
     from pruning.tasks import Examples
 
 KEPT_MAPS, KEPT_AGREEMENTS = 200, 2000  # agreements are of pairs of maps
@@ -43,10 +44,20 @@ class Scoring:
 
 
 class Maps:
-    """Maps that were scored since the server started, and how far they agree."""
+    """Maps that were scored since the server started, and how far they agree.
 
-    def __init__(self, scorer: Worker, other: Worker, examples: Callable[[LoadedModel, str], Examples]) -> None:
-        self._scorer, self._other, self._examples = scorer, other, examples
+    Args:
+        results: On disk, where maps outlive the process: a scoring finds them there.
+    """
+
+    def __init__(
+        self,
+        scorer: Worker,
+        other: Worker,
+        examples: Callable[[LoadedModel, str], Examples],
+        results: Results | None = None,
+    ) -> None:
+        self._scorer, self._other, self._examples, self._results = scorer, other, examples, results
         self._maps, self._refusals, self._agreements = Cache(KEPT_MAPS), Cache(KEPT_MAPS), Cache(KEPT_AGREEMENTS)
 
     def known(self, model: LoadedModel, data: str, what: Scoring) -> ImportanceMap | None:
@@ -93,7 +104,7 @@ class Maps:
         self, job: Job, model: LoadedModel, data: str, what: Scoring, before: int = 0, jobs: int = 1
     ) -> ImportanceMap:
         """Score the one after ``before`` of ``jobs`` and keep its map."""
-        from pruning.importance.scoring import score
+        from pruning.findings import scored
 
         criterion = get_criterion(what.criterion)
         label = later(criterion.label)
@@ -105,9 +116,8 @@ class Maps:
 
         job.report(before, jobs, mark("Reading the calibration rows"))
         examples = self._examples(model, calibration_data(data)) if criterion.needs_data else None
-        found = score(
-            model, what.criterion, examples, progress=report, scope=what.scope, label_free=what.from_predictions
-        )
+        options = {"scope": what.scope, "label_free": what.from_predictions, "progress": report}
+        found = scored(self._results, model, what.criterion, examples, **options)
         if found.scores is not None and found.scores.size > KEPT_SCORES:
             found = replace(found, scores=None)
         self._maps.put(what.key(model, data), found)

@@ -76,7 +76,7 @@ class Measurements:
         from pruning.replay import Tapes
 
         self.tapes = Tapes(TAPES_MB << 20) if self.tapes is None else self.tapes
-        cached = {variant: self._known(model, examples, variant) for variant in variants}
+        cached = {variant: self.known(model, examples, variant) for variant in variants}
         known = {variant: found for variant, found in cached.items() if found is not None}
         missing = [variant for variant in variants if variant not in known]
         if not missing:
@@ -97,7 +97,7 @@ class Measurements:
 
     # What is known -----------------------------------------------------------------------------------------------
 
-    def _known(self, model: LoadedModel, examples: Examples, variant: Variant) -> Evaluation | None:
+    def known(self, model: LoadedModel, examples: Examples, variant: Variant) -> Evaluation | None:
         """What was measured by this process, or by an earlier one."""
         from pruning.tasks import task_of
 

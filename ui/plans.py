@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from pruning.latency import LatencyTable
     from pruning.models import LoadedModel
     from pruning.plan import Plan
+    from pruning.results import Results
     from pruning.search.planning import Planner, Request
     from pruning.tasks import Examples
 
@@ -25,10 +26,15 @@ class Plans:
     """Planners by model, calibration rows and request, and latency tables by model.
 
     A search may take minutes, so it has a worker of its own: measuring and scoring go on beside it.
+
+    Args:
+        results: On disk, where searches outlive the process.
     """
 
-    def __init__(self, worker: Worker, examples: Callable[[LoadedModel, str], Examples]) -> None:
-        self.worker, self._examples = worker, examples
+    def __init__(
+        self, worker: Worker, examples: Callable[[LoadedModel, str], Examples], results: Results | None = None
+    ) -> None:
+        self.worker, self._examples, self._results = worker, examples, results
         self._planners, self._tables = Cache(KEPT_SEARCHES), Cache(KEPT_TABLES)
 
     def table(self, model: LoadedModel) -> LatencyTable | None:
@@ -60,25 +66,24 @@ class Plans:
         """Queue the search for the smallest model that loses at most so many points; its result is the plan."""
 
         def work(job: Job) -> Plan:
-            from pruning.search.guarantee import guaranteed
+            from pruning.findings import guaranteed_plan
 
             job.report(0, 1, mark("Reading the calibration rows"))
             examples = self._examples(model, calibration_data(data))
-            return guaranteed(
-                model, examples, points, request, progress=_follow(job, mark("Confirming on rows kept apart"))
-            )
+            progress = _follow(job, mark("Confirming on rows kept apart"))
+            return guaranteed_plan(self._results, model, examples, points, request, progress)
 
         owner = (session, "plan")
         return self.worker.submit(Job(owner, ("guarantee", *_key(model, data, request), points), work))
 
     def _search(self, job: Job, model: LoadedModel, data: str, request: Request) -> Planner:
-        from pruning.search.planning import search
+        from pruning.findings import searched
 
         job.report(0, 1, mark("Reading the calibration rows"))
         looks = request.chosen_strategy.measure or request.chosen_criterion.needs_data
         examples = self._examples(model, calibration_data(data)) if looks else None
         job.started = time.monotonic()
-        found = search(model, examples, request, progress=_follow(job, mark("Finishing")))
+        found = searched(self._results, model, examples, request, progress=_follow(job, mark("Finishing")))
         self._planners.put(_key(model, data, request), found)
         return replace(found, latency=self.table(model))
 

@@ -29,12 +29,14 @@ from ui.maps import modified
 if TYPE_CHECKING:
     from pruning.latency import LatencyTable
     from pruning.models import LoadedModel
+    from pruning.results import Results
     from pruning.search.planning import Request
     from pruning.sweep import Bench
 
 ALL_ROWS, QUICK_ROWS = 1500, 300  # of a file of the user's, too: the built-in sets have no more
 STEP = 10  # percent, between two budgets
 KEPT_BENCHES, KEPT_FINDINGS, KEPT_SWEEPS = 3, 500, 60
+TAKE_BACK = "take back"  # a kind of job
 SEEDED = "random"  # the criterion that is drawn again with every seed
 KEPT_FILE = BUILT_IN["demo"].folder / "sweep.csv"
 
@@ -119,19 +121,36 @@ class Swept:
     Attributes:
         settings: ``None`` for the table that is kept with the built-in model.
         refused: Why some lines are missing.
+        chosen_on: Fingerprint of the rows that chose; empty while points still come.
+        reopened: Whether it came back from the history.
     """
 
     settings: SweepSettings | None
     rows: tuple[dict[str, Any], ...]
     complete: bool
     refused: tuple[Later, ...] = ()
+    chosen_on: str = ""
+    reopened: bool = False
+
+
+@dataclass(frozen=True)
+class Origin:
+    """What a sweep of the history was measured with: fingerprints of the model, and of the rows of both kinds."""
+
+    model: str
+    chosen_on: str
+    measured_on: str
 
 
 class Sweeps:
-    """Sweeps since the server started, what they share, and tables of latency."""
+    """Sweeps since the server started, what they share, and tables of latency.
 
-    def __init__(self, worker: Worker, record: Note = nothing) -> None:
-        self._worker, self._record = worker, record
+    Args:
+        results: On disk, where searches and measurements outlive the process.
+    """
+
+    def __init__(self, worker: Worker, record: Note = nothing, results: Results | None = None) -> None:
+        self._worker, self._record, self._results = worker, record, results
         self._benches, self._swept, self._latencies = Cache(KEPT_BENCHES), Cache(KEPT_SWEEPS), Cache(KEPT_SWEEPS)
         self._seconds = Cache(KEPT_SWEEPS)
 
@@ -171,12 +190,30 @@ class Sweeps:
             if refused and not rows:
                 raise refused[0]
             reasons = {str(error): message_of(error) for error in refused}
-            swept = Swept(settings, tuple(rows), True, tuple(reasons.values()))
+            swept = Swept(settings, tuple(rows), True, tuple(reasons.values()), bench.calibration.fingerprint)
             self._keep(key, swept)
             if rows:
                 self._record(partial(of_sweep, session, model, data, swept, time.monotonic() - began))
 
         return self._worker.submit(Job((session, "sweep"), key, work))
+
+    def take_back(self, session: str, model: LoadedModel, data: str, swept: Swept, origin: Origin) -> Job:
+        """Queue the check that nothing has changed since a sweep was measured; then it is there as if it had just been.
+
+        The result is whether that is so.
+        """
+
+        def work(job: Job) -> bool:
+            assert swept.settings is not None
+            job.report(0, 1, mark("Reading the rows"))
+            bench = self._bench(model, data, swept.settings.rows)
+            now = Origin(model.fingerprint, bench.calibration.fingerprint, bench.evaluation.fingerprint)
+            if now == origin:
+                self._keep(sweep_key(model, data, swept.settings), swept)
+            return now == origin
+
+        about = ("take back", *_bench_key(model, data), swept.settings, origin)
+        return self._worker.submit(Job((session, TAKE_BACK), about, work))
 
     def _points(
         self, job: Job, bench: Bench, request: Request, settings: SweepSettings, before: float, requests: int
@@ -207,7 +244,7 @@ class Sweeps:
         """The examples, and what earlier sweeps on them found out."""
         bench: Bench | None = self._benches.get(_bench_key(model, data))
         if bench is None:
-            bench = make_bench(model, data)
+            bench = replace(make_bench(model, data), results=self._results)
             self._benches.put(_bench_key(model, data), bench)
         if rows < len(bench.evaluation):
             return replace(bench, evaluation=bench.evaluation.at(range(rows)))

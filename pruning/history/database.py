@@ -22,6 +22,7 @@ from pruning.history.tables import RECORDS, clean, derived, to_record, to_row
 KEPT = 10_000  # the newest of an owner that are neither named nor starred
 MOST_AT_ONCE = 500  # numbers in one statement: databases allow no more than some thousands
 AT = RECORDS.c
+LISTED = tuple(column for column in RECORDS.c if column is not RECORDS.c.points)  # points may be long
 ORDERS: dict[str, ColumnElement[Any]] = {
     "made": AT.made, "kind": AT.kind, "name": func.lower(AT.name), "model": func.lower(AT.model),
     "data": func.lower(AT.data), "metric": AT.metric, "removed": AT.units, "seconds": AT.seconds,
@@ -149,7 +150,7 @@ class History:
         mine = AT.owner == clean(record.owner)
         newest = select(AT.id).where(mine).order_by(AT.made.desc(), AT.id.desc()).limit(within)
         alike = [mine, AT.subject == derived(record)["subject"], AT.id.in_(newest.scalar_subquery())]
-        found = _records(connection, select(RECORDS).where(*alike).order_by(AT.made.desc()).limit(1))
+        found = _records(connection, select(*LISTED).where(*alike).order_by(AT.made.desc()).limit(1))
         return found[0] if found else None
 
     def _make_room(self, connection: Connection, owner: str) -> None:
@@ -169,15 +170,21 @@ class History:
         descending: bool = True,
         limit: int | None = None,
         offset: int = 0,
+        points: bool = False,
     ) -> list[Record]:
-        """Records of an owner, in one of the `ORDERS`; what has no such value comes last."""
+        """Records of an owner, in one of the `ORDERS`; what has no such value comes last.
+
+        Args:
+            points: Read all that sweeps have measured, too.
+        """
         if order not in ORDERS:
             raise HistoryError(
                 "records are not sorted by {order!r}; they are by {known}", order=order, known=", ".join(ORDERS)
             )
         by = ORDERS[order].desc() if descending else ORDERS[order].asc()
         number = AT.id.desc() if descending else AT.id.asc()
-        asked = select(RECORDS).where(*(wanted or Wanted()).conditions(owner)).order_by(by.nulls_last(), number)
+        columns = RECORDS.c if points else LISTED
+        asked = select(*columns).where(*(wanted or Wanted()).conditions(owner)).order_by(by.nulls_last(), number)
         with self._on(self.engine) as connection:
             return _records(connection, asked.limit(limit).offset(offset))
 
@@ -187,7 +194,7 @@ class History:
             return int(connection.execute(asked).scalar() or 0)
 
     def get(self, owner: str, number: int) -> Record | None:
-        """One record; None where there is none of that number, or it is somebody else's."""
+        """One record with its points; None where there is none of that number, or it is somebody else's."""
         with self._on(self.engine) as connection:
             found = _records(connection, select(RECORDS).where(AT.owner == clean(owner), AT.id == number))
         return found[0] if found else None

@@ -26,7 +26,7 @@ def as_json(records: Iterable[Record]) -> str:
         {"id": one.id, "made": one.made.isoformat(), "kind": one.kind, "name": one.name, "starred": one.starred}
         | {"model": one.model, "model_fingerprint": one.model_fingerprint, "data": one.data}
         | {"data_fingerprint": one.data_fingerprint, "mask": one.mask.to_json(), "settings": _finite(one.settings)}
-        | {"numbers": _finite(one.numbers), "seconds": one.seconds}
+        | {"numbers": _finite(one.numbers), "seconds": one.seconds, "points": _finite(one.points)}
         for one in records
     ]
     return json.dumps({"version": FILE_VERSION, "records": rows}, indent=1, ensure_ascii=False)

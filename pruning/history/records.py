@@ -60,6 +60,7 @@ class Record:
             the same form under ``"accuracy change"``. ``"removed"`` is ``{"heads": [29, 72], …}``, what is gone of how
             many, and ``"heads_per_site"`` is the model's, ``[site]``.
         seconds: How long it took.
+        points: All that a sweep has measured, as `pruning.sweep.Point.row` makes them; lists of records leave them out.
         made: When, with a time zone; kept in UTC.
 
     Raises:
@@ -80,6 +81,7 @@ class Record:
     starred: bool = False
     id: int | None = None
     made: datetime = field(default_factory=lambda: datetime.now(UTC))
+    points: tuple[dict[str, Any], ...] = ()
 
     def __post_init__(self) -> None:
         KINDS.get(self.kind)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from dataclasses import fields
 from datetime import UTC, datetime
 from typing import Any
@@ -66,6 +67,7 @@ RECORDS = Table(
     Column("subject", String(64), nullable=False),
     Column("metric", Float),
     Column("units", Integer, nullable=False),
+    Column("points", Text, nullable=False, server_default=""),  # since revision 4: JSON, or nothing
     sqlite_autoincrement=True,  # a number that was deleted is not given to another record
 )
 ANSWERS = Table(  # since revision 3, as the two below: `pruning.learning` reads and writes them
@@ -108,14 +110,17 @@ MEMBERS = Table(
     Column("seen", UtcTime, nullable=False),
     UniqueConstraint("code", "owner", name="headroom_members_once"),
 )
-PLAIN = tuple(one.name for one in fields(Record) if one.name not in ("id", "mask", "settings", "numbers"))
+JSON = ("mask", "settings", "numbers", "points")  # columns that are written as text
+PLAIN = tuple(one.name for one in fields(Record) if one.name not in ("id", *JSON))
+MOST_LETTERS = 2_000_000  # of the points of one record: some thousand points
 
 
 def to_row(record: Record) -> dict[str, Any]:
     """The columns of a record, without its number."""
     row = {name: clean(value) if isinstance(value := getattr(record, name), str) else value for name in PLAIN}
     row |= {"mask": record.mask.to_code(), "settings": json.dumps(record.settings)}
-    return row | {"numbers": json.dumps(record.numbers)} | derived(record)
+    row |= {"numbers": json.dumps(record.numbers), "points": points_text(record.points)}
+    return row | derived(record)
 
 
 def derived(record: Record) -> dict[str, Any]:
@@ -131,7 +136,27 @@ def to_record(row: Any) -> Record:
         mask=Mask.from_code(row["mask"]),
         settings=json.loads(row["settings"]),
         numbers=json.loads(row["numbers"]),
+        points=points_of(row.get("points", "")),
     )
+
+
+def points_text(points: Sequence[dict[str, Any]]) -> str:
+    """The names of the columns once, then the values; nothing where that is more than a record may hold."""
+    if not points:
+        return ""
+    names = list(dict.fromkeys(name for point in points for name in point))
+    rows = [[point.get(name) for name in names] for point in points]
+    text = json.dumps({"columns": names, "rows": rows}, separators=(",", ":"))
+    return text if len(text) <= MOST_LETTERS else ""
+
+
+def points_of(text: str) -> tuple[dict[str, Any], ...]:
+    """The inverse; nothing of what cannot be read, since the record is worth something without its points."""
+    try:
+        found = json.loads(text) if text else {"columns": [], "rows": []}
+        return tuple(dict(zip(found["columns"], row, strict=True)) for row in found["rows"])
+    except (ValueError, KeyError, TypeError):
+        return ()
 
 
 def clean(text: str) -> str:

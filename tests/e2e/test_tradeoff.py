@@ -12,6 +12,7 @@ from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import expect
 
 from tests.e2e.driver import MEASURE_MS, Dashboard
+from tests.e2e.test_history import tick
 
 pytestmark = pytest.mark.e2e
 
@@ -49,3 +50,22 @@ def test_a_point_that_was_measured_opens_in_prune(
         if "/tradeoff" in page.url:
             break
     expect(dashboard.button("Download the table")).to_be_visible()
+    kept_in_the_history(dashboard, int(count))
+
+
+def kept_in_the_history(dashboard: Dashboard, heads: int) -> None:
+    """The same points are in the history, and the same plan opens from there beside the whole model."""
+    page = dashboard.open("/history").page
+    page.get_by_role("button", name="Sweep", exact=True).click()
+    expect(page.get_by_text("1 to 1 of 1 records")).to_be_visible()
+    tick(page, 0)
+    expect(page.get_by_role("heading", name="All points")).to_be_visible()
+    chart = dashboard.settled().page.locator(".js-plotly-plot").filter(has_text="left, % of the whole model")
+    chart.scroll_into_view_if_needed()
+    page.wait_for_timeout(500)
+    page.mouse.click(*chart.evaluate(POINT, 2))
+    expect(page.get_by_text(re.compile(rf"^Removes {heads} heads?:"))).to_be_visible()
+    assert Axe().run(dashboard.settled().page).response["violations"] == []
+    dashboard.press("Open in Compare")
+    expect(page.get_by_role("heading", name="Compare", level=1)).to_be_visible()
+    expect(page.get_by_text(re.compile(rf"{heads} heads? removed")).first).to_be_visible()

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import threading
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -15,14 +17,18 @@ from streamlit.testing.v1 import AppTest
 from pruning import LoadedModel, Mask
 from pruning.history.database import History
 from pruning.history.records import Record
+from pruning.sweep import Bench
+from pruning.tasks import Examples, task_of
 from tests.ui.conftest import Pages
+from tests.ui.test_pages import fine
+from tests.ui.test_tradeoff import TABLE
 from ui.browser import fitting
 from ui.history import entries, figures, words
 from ui.history.browsing import frame, selected
-from ui.history.chosen import sweep_settings
 from ui.history.recorder import NO_DATABASE, Recorder, database_setting
 from ui.store import store
-from ui.sweeps import SweepSettings
+from ui.sweep_back import sweep_settings, swept_of
+from ui.sweeps import TAKE_BACK, SweepSettings, Swept
 
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
 MASK = Mask.parse_heads("0:3,2:5")
@@ -306,17 +312,106 @@ def row(macs: int, low: float, mask: str, accuracy: float = 0.9) -> dict[str, An
 
 
 def test_the_smallest_plan_without_a_clear_loss_stands_for_a_sweep(demo: LoadedModel) -> None:
-    from ui.sweeps import Swept
-
     asked = SweepSettings(("gradient",), most=80)
     rows = (row(100, 0.0, ""), row(50, -0.1, "0:1"), row(20, 0.3, "0:1-9"))
     made = entries.of_sweep("me", demo, "demo", Swept(asked, rows, True), 9.0)
     assert made.mask == Mask.parse_heads("0:1")
     assert made.numbers["points"] == 3
+    assert made.points == rows
     assert made.numbers["accuracy"]["value"] == 0.9
     assert "loss change" in made.numbers
     assert sweep_settings(made) == asked
     assert sweep_settings(replace(made, settings={"criteria": 3, "unknown": 4})) is not None
+
+
+def of_table(script: AppTest, **changes: Any) -> Record:
+    """A sweep of another model than the one in use, with all its points."""
+    swept = tuple(TABLE.astype(object).where(TABLE.notna(), None).to_dict("records"))
+    asked = {"criteria": ["gradient", "random"], "strategies": ["one-shot"], "chosen": {"criterion": "gradient"}}
+    plain = record(kind="sweep", owner=owner_of(script), model="digits", data="digits", settings=asked, points=swept)
+    return replace(plain, **changes)
+
+
+def test_a_sweep_is_drawn_with_all_its_points(recorded: Pages) -> None:
+    script = recorded.open("history")
+    history = store().recorder.history()
+    assert history is not None
+    kept = history.add(of_table(script))
+    script.session_state["history_selected"] = (kept.id,)
+    fine(script.run())
+    charts = [json.loads(one.proto.spec) for one in script.get("plotly_chart")]
+    (drawn,) = [one for one in charts if any("customdata" in trace for trace in one["data"])]
+    assert sum(len(trace.get("customdata", ())) for trace in drawn["data"]) == 9
+    (table,) = [one.value for one in script.dataframe if "plan" in one.value]
+    assert len(table) == len(TABLE)
+    assert "Download the table" in [one.proto.label for one in script.get("download_button")]
+    assert "latency" not in str([one.options for one in script.get("button_group")])
+    for label in ("Open in Compare", "Open in Prune"):
+        script.switch_page("pages/history.py")
+        script.session_state[f"history_sweep_{kept.id}_row"] = ((sweep_settings(kept),), 2)
+        fine(script.run())
+        assert "Removes 36 heads" in texts(script)
+        fine(button(script, label).click().run())
+        session = script.session_state["session"]
+        assert (session.model, session.data) == ("digits", "digits")
+    mask = TABLE["mask"][2]
+    assert (session.mask.to_code(), session.b) == (mask, f"mask.none.{mask}")
+
+
+def test_a_sweep_without_points_says_so(recorded: Pages) -> None:
+    script = recorded.open("history")
+    history = store().recorder.history()
+    assert history is not None
+    old = history.add(of_table(script, points=()))
+    strange = (*of_table(script).points[1:4], {"mask": "", "strategy": "unheard of"})
+    others = [history.add(of_table(script, points=strange[:count], made=NOON)) for count in (3, 4)]
+    for one in (old, *others):
+        script.session_state["history_selected"] = (one.id,)
+        fine(script.run())
+        assert "The points of this sweep were not kept" in texts(script)
+        assert swept_of(history.get(one.owner, one.id)) is None
+
+
+@pytest.mark.parametrize("changed", [False, True])
+def test_a_sweep_comes_back_after_a_restart(
+    changed: bool, recorded: Pages, demo: LoadedModel, calibration: Examples, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its points are on Trade-off without any being measured, unless other rows are there now."""
+
+    def make(model: LoadedModel, data: str, start: int = 0) -> Bench:
+        return Bench(model, task_of(model), calibration.at(range(start, start + 8)), calibration.at(range(20, 28)))
+
+    monkeypatch.setattr("ui.sweeps.make_bench", make)
+    recorded.load()
+    script = recorded.open("tradeoff")
+    asked = SweepSettings(("magnitude",), most=50, least=50)
+    job = store().sweeps.start(script.session_state["session_id"], demo, "demo", asked)
+    assert job.finished.wait(60)
+    store().recorder.wait()
+    rows = store().sweeps.found(demo, "demo", asked).rows
+    store().recorder.close()
+    store.clear()
+
+    monkeypatch.setattr("pruning.evaluation.evaluate", lambda *_, **__: pytest.fail("measured again"))
+    monkeypatch.setattr("ui.sweeps.make_bench", partial(make, start=8 * changed))
+    again = recorded.open("history")
+    history = store().recorder.history()
+    assert history is not None
+    (kept,) = history.find(owner_of(script))
+    history.hand_over(kept.owner, owner_of(again))
+    recorded.load()
+    again.session_state["history_selected"] = (kept.id,)
+    fine(again.run())
+    fine(button(again, "Reopen in Trade-off").click().run())
+    check = store().scorer.latest((again.session_state["session_id"], TAKE_BACK))
+    assert check is not None
+    assert check.finished.wait(60)
+    fine(again.switch_page("pages/tradeoff.py").run())
+    found = store().sweeps.found(demo, "demo", asked)
+    assert ("The model or the rows have changed" in texts(again)) == changed
+    assert ("reopened from the history" in texts(again)) == (not changed)
+    assert (found.rows if found else None) == (None if changed else rows)
+    assert ("Sweep with the same settings" in [one.label for one in again.main.button]) == changed
 
 
 def test_a_training_and_its_measurement_are_one_record(url: str) -> None:

@@ -326,6 +326,35 @@ def test_thirty_students_get_right_and_separate_answers(model: LoadedModel) -> N
     assert len(set(wanted.values())) > 2  # or a mix-up could not be seen
 
 
+def test_a_restart_finds_what_was_worked_out(
+    model: LoadedModel, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from ui.learn.experiments.why import Why
+
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    monkeypatch.setattr("ui.measuring.RESULTS_MB", 4)
+
+    def outcome(mask: Mask = Mask()) -> Outcome | None:  # noqa: B008  it is frozen
+        store().recorder.close()
+        store.clear()
+        learner, experiment = store().learner, Why()
+        learner._rows.put(rows_key(model), (examples_of("bert", 24),) * 2)
+        subject = learner.subject(model, "demo", mask)
+        attempt = Attempt(1, experiment, about(experiment, subject), experiment.guess(subject), 5.0, "demo")
+        job = learner.run("someone", attempt, subject)
+        assert job.finished.wait(60)
+        return job.result
+
+    def again(*_: object) -> None:
+        raise UnsupportedError("this was found already")
+
+    first = outcome()
+    assert first is not None
+    monkeypatch.setattr(Why, "run", again)
+    assert outcome() == first
+    assert outcome(Mask.parse_heads("0:1")) is None  # of another mask it was not
+
+
 def rows_key(model: LoadedModel) -> object:
     from ui.learn.learner import _rows_key
 

@@ -23,7 +23,7 @@ from tests.ui.conftest import Pages
 from ui import sweeps
 from ui.jobs import Cache, Worker
 from ui.store import store
-from ui.sweep_view import removed_text
+from ui.sweep_card import removed_text
 from ui.sweeping import about
 from ui.sweeps import Sweeps, SweepSettings
 from ui.tradeoff import clicked_row, lines_of, spread, tradeoff

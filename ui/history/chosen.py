@@ -5,7 +5,7 @@ from __future__ import annotations
 import html
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import streamlit as st
 
@@ -16,8 +16,9 @@ from ui.browser import owner
 from ui.compare.maps import Grid, side_map
 from ui.history import words
 from ui.history.browsing import zone
+from ui.history.sweep import draw_sweep
 from ui.naming import site_names
-from ui.sweeps import SweepSettings
+from ui.sweep_back import bring_back
 from ui.theme import Theme, plain
 
 if TYPE_CHECKING:
@@ -38,6 +39,8 @@ def draw_chosen(history: History, records: Sequence[Record], theme: Theme) -> No
         st.header(plain(words.title(records[0], zone())))
         _actions(history, records)
         details(records[0], theme)
+        if records[0].kind == "sweep":
+            draw_sweep(history, records[0], theme)
     elif records:
         st.header(trn("{n} record selected", "{n} records selected", len(records)))
         _actions(history, records)
@@ -54,15 +57,16 @@ def _actions(history: History, records: Sequence[Record]) -> None:
             label, path = PAGES.get(records[0].kind, PRUNE)
             about = tr("Takes the model, data, criterion, mask and replacement back into use.")
             text = tr("Reopen in {page}", page=tr(label))
-            st.button(text, type="primary", help=about, on_click=_go, args=(records[0], path))
+            st.button(text, type="primary", help=about, on_click=_go, args=(history, records[0], path))
         st.button(tr("Star") if star else tr("Remove star"), on_click=_star, args=(history, numbers, star))
         if len(records) == 1:
             _rename(history, records[0])
         st.button(tr("Delete"), on_click=_delete, args=(history, numbers))
 
 
-def _go(record: Record, path: str) -> None:
-    reopen(record)
+def _go(history: History, record: Record, path: str) -> None:
+    whole = history.get(owner(), record.id) if record.id is not None else None
+    reopen(whole or record)
     st.session_state[GOES_TO] = path  # a callback cannot go there itself
 
 
@@ -114,21 +118,10 @@ def _undo(history: History) -> None:
 
 
 def reopen(record: Record) -> None:
-    """Take what a record is of back into use; a sweep that is still in memory is shown again."""
+    """Take what a record is of back into use; a sweep is shown again with its points."""
     scenarios.reopen(scenarios.of_record(record))
-    if record.kind == "sweep" and (settings := sweep_settings(record)) is not None:
-        st.session_state["sweep_asked"] = (record.model, record.data, settings)
-
-
-def sweep_settings(record: Record) -> SweepSettings | None:
-    """What a sweep was asked for; None where another version of the program meant something else."""
-    asked = record.settings
-    names = [name for name in SweepSettings.__dataclass_fields__ if name in asked]
-    known: dict[str, Any] = {name: tuple(v) if isinstance(v := asked[name], list) else v for name in names}
-    try:
-        return SweepSettings(**known)
-    except (TypeError, ValueError):
-        return None
+    if record.kind == "sweep":
+        bring_back(record)
 
 
 # What is known ---------------------------------------------------------------------------------------------------

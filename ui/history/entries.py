@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from ui.recovery_values import Outcome, Rows, Trained
     from ui.sweeps import Swept
 
+CHOSEN_ON = "chosen_on"  # a number of a sweep: fingerprint of the rows that chose
 CHANGE = " change"  # after the name of a metric: its paired difference with the unpruned model
 
 
@@ -36,12 +37,13 @@ def entry(
     seconds: float,
     data_fingerprint: str = "",
     name: str = "",
+    points: tuple[dict[str, Any], ...] = (),
 ) -> Record:
     """A record of one session; what the mask removes of the model is counted and noted with the numbers."""
     counted = {"removed": removed(model.anatomy, mask), "heads_per_site": list(model.anatomy.heads_per_site)}
     return Record(
         kind, session, model.spec.name, model.fingerprint, data, data_fingerprint, mask, dict(settings),
-        counted | dict(numbers), seconds, name,
+        counted | dict(numbers), seconds, name, points=points,
     )  # fmt: skip
 
 
@@ -80,9 +82,10 @@ def of_sweep(session: str, model: LoadedModel, data: str, swept: Swept, seconds:
     numbers |= {name: one.to_json() for name, one in estimates_of(row).items()} | {"samples": int(row["samples"])}
     settings |= {"chosen": {name: row[name] for name in ("criterion", "strategy", "compensation")}}
     settings["compensation"] = row["compensation"]
+    numbers |= {CHOSEN_ON: swept.chosen_on} if swept.chosen_on else {}
     return entry(
         "sweep", session, model, data, mask, settings=settings, numbers=numbers, seconds=seconds,
-        data_fingerprint=str(row["data"]),
+        data_fingerprint=str(row["data"]), points=swept.rows,
     )  # fmt: skip
 
 

@@ -15,11 +15,11 @@ from pruning.search import strategies
 from pruning.statistics import Estimate
 from ui import theme as look
 from ui.details import NAMES, PERCENT
-from ui.history.entries import CHANGE
+from ui.history.entries import CHANGE, CHOSEN_ON
 from ui.removed import OF_ALL, count_words
 from ui.tradeoff_text import REPLACEMENTS
 
-COUNTED = ("removed", "heads_per_site")  # numbers that are told by the mask's own words
+COUNTED = ("removed", "heads_per_site", CHOSEN_ON)  # numbers that are told otherwise, or to nobody
 BEFORE = " before training"  # after the name of a metric: what it was then
 SETTINGS = {  # and other numbers, by their names in a record
     LOOKED_AT: mark("Criterion"),

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Hashable
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pruning.learning.records import Answer, Scale, Truth, score
@@ -19,6 +20,7 @@ from ui.maps import calibration_data, modified
 
 if TYPE_CHECKING:
     from pruning.models import LoadedModel
+    from pruning.results import Results
     from pruning.tasks import Examples
 
 KEPT_OUTCOMES, KEPT_ROWS = 400, 8
@@ -69,11 +71,15 @@ def about(experiment: Experiment, subject: Subject) -> Hashable:
 
 
 class Learner:
-    """Rows and outcomes by what they are of; progress in `records`."""
+    """Rows and outcomes by what they are of; progress in `records`.
 
-    def __init__(self, examples: Callable[..., Examples], recorder: Recorder) -> None:
+    Args:
+        results: On disk, where outcomes outlive the process.
+    """
+
+    def __init__(self, examples: Callable[..., Examples], recorder: Recorder, results: Results | None = None) -> None:
         self.worker, self.reader = Worker("learner"), Worker("lesson reader")
-        self._examples, self._recorder = examples, recorder
+        self._examples, self._recorder, self._results = examples, recorder, results
         self._rows, self._outcomes = Cache(KEPT_ROWS), Cache(KEPT_OUTCOMES)
         self.records = Records(recorder)
 
@@ -107,13 +113,25 @@ class Learner:
         def work(job: Job) -> Outcome:
             outcome: Outcome | None = self._outcomes.get(attempt.about)
             if outcome is None:
-                outcome = attempt.experiment.run(subject, job.report)
+                outcome = self._outcome(attempt.experiment, subject, job)
                 self._outcomes.put(attempt.about, outcome)
             job.report(1, 1)  # who has cancelled has not answered
             self._record(session, attempt, subject, outcome)
             return outcome
 
         return self.worker.submit(Job((session, LESSON), attempt.fingerprint, work))
+
+    def _outcome(self, experiment: Experiment, subject: Subject, job: Job) -> Outcome:
+        """What an earlier process has found, or what is found now."""
+        if self._results is None or not self._results.limit:
+            return experiment.run(subject, job.report)
+        key = _key_on_disk(experiment, subject)
+        kept = self._results.find(key)
+        if isinstance(kept, Outcome):
+            return kept
+        found = experiment.run(subject, job.report)
+        self._results.keep(key, found)
+        return found
 
     def _record(self, session: str, attempt: Attempt, subject: Subject, outcome: Outcome) -> None:
         truth = truth_of(outcome)
@@ -136,6 +154,18 @@ class Learner:
 def settings_of(experiment: Experiment) -> dict[str, Any]:
     """The fields of an experiment, as they are kept."""
     return asdict(experiment)
+
+
+def _key_on_disk(experiment: Experiment, subject: Subject) -> str:
+    """What an outcome depends on, on which computer, since some are times; and the code of the lessons."""
+    import torch
+
+    from pruning.latency import _machine
+    from pruning.results import code_version, finding_key
+
+    model, rows = subject.model, (subject.calibration.fingerprint, subject.evaluation.fingerprint)
+    where = _machine(model), torch.get_num_threads(), code_version(Path(__file__).parent)
+    return finding_key("lesson", model, experiment, subject.data, *rows, subject.mask, *where)
 
 
 def _rows_key(model: LoadedModel, data: str) -> tuple[Hashable, ...]:
