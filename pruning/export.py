@@ -13,15 +13,13 @@ from __future__ import annotations
 
 import json
 import shutil
-import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pruning.card import Story, model_card
-from pruning.errors import PruningError, UnsupportedError, first_line
+from pruning.errors import UnsupportedError, first_line
+from pruning.export_place import MASK, SUMS, check_place, draft_beside, move
 from pruning.models import file_sha256
 from pruning.recipe import FAILURES, PARTS, ordinary_config, recipe_of
 from pruning.surgery import PrunedModel, prune
@@ -71,18 +69,16 @@ def export_checkpoint(
     """Write a pruned model as a checkpoint, reload it and compare.
 
     Args:
-        overwrite: Replace a folder that exists; otherwise that is an error.
+        overwrite: Replace an empty folder, or one that holds an earlier export and nothing else.
         onnx: Write ``model.onnx``, too, checked with onnxruntime.
         story: How the mask was found and what was measured, for the model card.
 
     Raises:
-        PruningError: The folder exists or cannot be written.
+        PruningError: The folder exists, holds something that must stay, or cannot be written.
         UnsupportedError: The reloaded model does not give the same output.
     """
-    target = Path(folder).expanduser()
-    if target.exists() and not overwrite:
-        raise PruningError("{target} exists already: choose another folder, or say --overwrite", target=target)
-    with _draft_beside(target) as draft:
+    target = check_place(folder, model.spec.name, overwrite=overwrite)
+    with draft_beside(target) as draft:
         try:
             classes, difference, ordinary = _write_and_check(model, pruned, draft)
         except UnsupportedError:
@@ -95,27 +91,11 @@ def export_checkpoint(
         exported = _write_onnx(pruned.module, draft) if onnx else None
         _write_papers(model, pruned, draft, story or Story(), tuple(classes), ordinary)
         size = sum(path.stat().st_size for path in draft.glob("*.safetensors"))
-        _move(draft, target)
+        check_place(target, model.spec.name, overwrite=overwrite)  # again: somebody may have used the time
+        move(draft, target)
     if exported:
         exported = replace(exported, path=target / exported.path.name)
     return Exported(target, tuple(classes), difference, size, pruned, ordinary, exported)
-
-
-@contextmanager
-def _draft_beside(target: Path) -> Iterator[Path]:
-    """A folder to write to, gone afterwards whatever happens."""
-    draft = None
-    try:
-        target.parent.mkdir(parents=True, exist_ok=True)
-        draft = Path(tempfile.mkdtemp(prefix=f".{target.name}-", dir=target.parent))
-        yield draft
-    except OSError as error:
-        raise PruningError(
-            "{target} cannot be written: {error}", target=target, error=error.strerror or str(error)
-        ) from error
-    finally:
-        if draft is not None:
-            shutil.rmtree(draft, ignore_errors=True)
 
 
 def _write_and_check(model: LoadedModel, pruned: PrunedModel, draft: Path) -> tuple[dict[str, type], float, bool]:
@@ -264,7 +244,7 @@ def _write_papers(
     source = Path(model.spec.name).expanduser()
     if (source / "modules.json").is_file():
         _copy_sentence_transformer(source, draft)
-    (draft / "mask.json").write_text(json.dumps(pruned.mask.to_json()) + "\n", encoding="utf-8")
+    (draft / MASK).write_text(json.dumps(pruned.mask.to_json()) + "\n", encoding="utf-8")
     if story.plan:
         (draft / "plan.json").write_text(json.dumps(story.plan, indent=2) + "\n", encoding="utf-8")
     (draft / "README.md").write_text(model_card(model, pruned, story, classes, ordinary), encoding="utf-8")
@@ -272,7 +252,7 @@ def _write_papers(
     for path in files:
         path.chmod(0o644)  # safetensors are written for their owner alone
     sums = [f"{file_sha256(file)}  {file.relative_to(draft)}" for file in files]
-    (draft / "SHA256SUMS").write_text("\n".join(sums) + "\n", encoding="utf-8")
+    (draft / SUMS).write_text("\n".join(sums) + "\n", encoding="utf-8")
 
 
 def _copy_sentence_transformer(source: Path, draft: Path) -> None:
@@ -312,15 +292,3 @@ def _reload_difference(pruned: PrunedModel, folder: Path, auto: str, *, trust: b
     inputs = dry_run_inputs(pruned.module)
     with torch.no_grad():
         return largest_difference(outputs(reloaded, inputs), outputs(pruned.module, inputs))
-
-
-def _move(draft: Path, target: Path) -> None:
-    """Put the complete folder in its place; an old one goes only when the new one is ready."""
-    draft.chmod(0o755)
-    if target.exists():
-        old = Path(tempfile.mkdtemp(prefix=f".{target.name}-old-", dir=target.parent))
-        target.rename(old / "folder")
-        draft.rename(target)
-        shutil.rmtree(old, ignore_errors=True)
-    else:
-        draft.rename(target)

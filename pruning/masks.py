@@ -2,24 +2,21 @@
 
 from __future__ import annotations
 
-import base64
-import binascii
 import json
 import re
-from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from pruning.errors import MaskError
 from pruning.language import Later, later, mark
+from pruning.mask_code import LARGEST_COUNT, pack, unpack
 
 if TYPE_CHECKING:
     from pruning.anatomy import Anatomy
 
 FILE_VERSION = 1
 LARGEST_INDEX = 1 << 24  # bounds what a hostile link or file can make us build
-LARGEST_COUNT = 1 << 20
 
 
 class HeadId(NamedTuple):
@@ -84,6 +81,10 @@ class Mask:
             MaskError: Names the first thing that does not exist and what does.
         """
         for site, head in sorted(self.heads):
+            if not anatomy.sites and anatomy.reason:
+                raise MaskError(
+                    "head {site}:{head} does not exist: {reason}", site=site, head=head, reason=anatomy.reason
+                )
             if site >= len(anatomy.sites):
                 raise MaskError(
                     "head {site}:{head} does not exist: the model has {there}",
@@ -138,15 +139,13 @@ class Mask:
                 version=value["version"],
                 known=FILE_VERSION,
             )
-        try:
-            neurons = [NeuronId(int(block), i) for block, row in dict(value.get("neurons") or {}).items() for i in row]
-            return cls(
-                frozenset(HeadId(*pair) for pair in value.get("heads") or []),
-                frozenset(neurons),
-                frozenset(value.get("layers") or []),
+        unknown = sorted(map(str, value.keys() - {"version", *_PARTS}))
+        if unknown:
+            raise MaskError(
+                'the mask cannot be read: it has {name!r}; only "version", "heads", "neurons" and "layers" are known',
+                name=unknown[0],
             )
-        except (TypeError, ValueError) as error:
-            raise MaskError("the mask cannot be read: {error}", error=str(error)) from error
+        return cls(**{name: _part(name, value[name]) for name in _PARTS if name in value})
 
     @classmethod
     def read(cls, path: str | Path) -> Mask:
@@ -189,7 +188,7 @@ class Mask:
 
     def to_code(self) -> str:
         """A short code for links, safe in URLs: heads, neurons, layers; empty parts at the end are left out."""
-        parts = [_pack(sorted(self.heads)), _pack(sorted(self.neurons)), _pack((0, i) for i in sorted(self.layers))]
+        parts = [pack(sorted(self.heads)), pack(sorted(self.neurons)), pack((0, i) for i in sorted(self.layers))]
         return ".".join(parts).rstrip(".")
 
     @classmethod
@@ -202,7 +201,7 @@ class Mask:
         parts = code.split(".")
         if len(parts) > 3:
             raise MaskError("the mask code in the link is damaged")
-        heads, neurons, layers = (list(_unpack(part)) for part in [*parts, "", "", ""][:3])
+        heads, neurons, layers = (list(unpack(part)) for part in [*parts, "", "", ""][:3])
         return cls(
             frozenset(HeadId(*pair) for pair in heads),
             frozenset(NeuronId(*pair) for pair in neurons),
@@ -221,6 +220,29 @@ def whole_groups(mask: Mask, anatomy: Anatomy) -> Mask:
     return replace(mask, heads=frozenset(heads))
 
 
+_PARTS = {
+    "heads": mark('the mask cannot be read: "heads" is a list of pairs [site, head], like [[0, 3], [2, 5]]'),
+    "neurons": mark(
+        'the mask cannot be read: "neurons" is an object that gives the list of neurons of each block, like "0": [1, 2]'
+    ),
+    "layers": mark('the mask cannot be read: "layers" is a list of numbers, like [0, 5]'),
+}
+
+
+def _part(name: str, value: object) -> frozenset[Any]:
+    """One part of a mask file."""
+    if value in (None, [], {}):
+        return frozenset()
+    try:
+        if not isinstance(value, dict if name == "neurons" else list):
+            raise TypeError
+        if isinstance(value, dict):
+            return frozenset(NeuronId(int(block), i) for block, row in value.items() for i in row)
+        return frozenset(HeadId(*pair) for pair in value) if name == "heads" else frozenset(value)
+    except (TypeError, ValueError) as error:
+        raise MaskError(_PARTS[name]) from error
+
+
 def _index(value: object) -> int:
     if isinstance(value, bool) or not hasattr(value, "__index__") or not 0 <= int(value) <= LARGEST_INDEX:  # type: ignore[call-overload]
         raise MaskError("{value!r} is not an index: whole numbers from 0 are", value=value)
@@ -236,56 +258,3 @@ _SPANS = {  # none, one, several
 
 def _span(count: int, noun: str) -> Later:
     return later(_SPANS[noun][min(count, 2)], count=count, last=count - 1)
-
-
-def _pack(pairs: Iterable[tuple[int, int]]) -> str:
-    """Delta-coded variable-length integers in URL-safe base64: about one and a half characters a head."""
-    data, row, column = bytearray(), 0, -1
-    for group, index in pairs:
-        step = group - row
-        delta = index - (column if not step else -1) - 1
-        for number in [1 + 2 * (step - 1), delta] if step else [2 * delta]:
-            data += _varint(number)
-        row, column = group, index
-    return base64.urlsafe_b64encode(bytes(data)).decode().rstrip("=")
-
-
-def _unpack(text: str) -> Iterator[tuple[int, int]]:
-    try:
-        data = base64.b64decode(text + "=" * (-len(text) % 4), altchars=b"-_", validate=True)
-    except (binascii.Error, ValueError) as error:
-        raise MaskError("the mask code in the link is damaged") from error
-    row, column, numbers = 0, -1, _varints(data)
-    for count, number in enumerate(numbers):
-        if count >= LARGEST_COUNT:
-            raise MaskError("the mask code in the link is too long")
-        if number % 2:
-            row, column = row + (number - 1) // 2 + 1, -1
-            try:
-                number = 2 * next(numbers)
-            except StopIteration:
-                raise MaskError("the mask code in the link is cut short") from None
-        column += number // 2 + 1
-        yield row, column
-
-
-def _varint(number: int) -> bytes:
-    data = bytearray()
-    while number > 0x7F:
-        data.append(number & 0x7F | 0x80)
-        number >>= 7
-    return bytes([*data, number])
-
-
-def _varints(data: bytes) -> Iterator[int]:
-    number, shift = 0, 0
-    for byte in data:
-        number |= (byte & 0x7F) << shift
-        shift += 7
-        if shift > 35:
-            raise MaskError("the mask code in the link is damaged")
-        if not byte & 0x80:
-            yield number
-            number, shift = 0, 0
-    if shift:
-        raise MaskError("the mask code in the link is cut short")

@@ -72,6 +72,7 @@ def test_heads_of_a_group_that_stays_are_named(run: Any, tmp_path: Path) -> None
         (["--heads", "9:1", "-o", "{tmp}/new"], "does not exist"),
         (["-o", "{tmp}/new"], "say what to cut out"),
         (["--heads", "0:1", "-o", "{tmp}"], "exists already"),
+        (["--heads", "0:1", "-o", "{tmp}", "--overwrite"], "holds the model"),
         (["--heads", "0:1"], "Missing option"),
     ],
 )
@@ -104,3 +105,38 @@ def test_a_key_value_group_is_a_unit(run: Any, tmp_path: Path) -> None:
     status, _, error = run("prune", big, "--groups", "0:2", "-o", tmp_path / "other")
     assert status == 2
     assert "key-value group 0:2 does not exist" in error[0]
+
+
+def test_own_data_with_other_columns_is_measured_and_the_card_says_how(run: Any, tmp_path: Path) -> None:
+    """The options of rows are those of the other commands, and the card's command leads to the same cut."""
+    big, own = save("llama", tmp_path / "big"), tmp_path / "own.csv"
+    own.write_text("words,kind\nred blue,0\nblue one,1\ntwo red,0\n")
+    command = ["prune", big, "--heads", "0:0,0:1,1:0", "--whole-groups", "--data", own, "--samples", "2"]
+    command += ["--text-column", "words", "--label-column", "kind", "--batch-size", "1", "--seed", "3"]
+    status, out, error = run(*command, "-o", tmp_path / "small", "--json", "-")
+    assert (status, error) == (0, [])
+    assert json.loads(out)["metrics"]["after"]["loss"]["value"] > 0
+    card = (tmp_path / "small" / "README.md").read_text(encoding="utf-8")
+    assert "2 examples" in card
+    given = set(next(line for line in card.splitlines() if line.startswith("python -m pruning prune")).split())
+    assert given == {"python", "-m", "pruning", *map(str, command), "-o", "FOLDER"}
+    status, _, error = run(*command[:-4], "--label-column", "sort", "-o", tmp_path / "other")
+    assert (status, len(error)) == (2, 1)
+    assert "no label column 'sort'" in error[0]
+
+
+def test_what_would_fail_at_the_end_is_refused_at_the_start(run: Any, tmp_path: Path) -> None:
+    """Before the model is even looked for, so none is needed here."""
+    plan, nowhere = tmp_path / "plan.json", tmp_path / "nowhere" / "p.json"
+    plan.write_text(json.dumps({"mask": {"version": 1, "heads": []}}))
+    budget = ("--budget", "heads=1")
+    for command, message in (
+        (("prune", "none", "--heads", "0:0", "-o", tmp_path / "small", "--json", nowhere), "there is no folder"),
+        (("plan", "none", "--data", "demo", *budget, "-o", nowhere), "there is no folder"),
+        (("plan", "none", "--data", "demo", *budget, "-o", tmp_path), "it is a folder"),
+        (("prune", "none", "--plan", plan, "-o", tmp_path / "small"), "plan.json removes nothing"),
+        (("sparsify", "none", "--data", "demo", "--pattern", "2:4", "--share", "0.9"), "leave out --share"),
+    ):
+        status, out, error = run(*command)
+        assert (status, out, len(error)) == (2, "", 1)
+        assert message in error[0]

@@ -123,18 +123,79 @@ def test_the_tokenizer_comes_along_and_the_checkpoint_is_a_model_again(tmp_path:
 # When something is in the way --------------------------------------------------------------------------------------
 
 
-def test_an_existing_folder_is_kept_unless_told_otherwise(tmp_path: Path) -> None:
+@pytest.fixture
+def before(tmp_path: Path) -> Path:
+    """A folder with an earlier export."""
     model = model_of("bert")
-    pruned, folder = prune(model, groups_mask("bert")), tmp_path / "small"
-    folder.mkdir()
-    (folder / "precious.txt").write_text("mine")
+    return export_checkpoint(model, prune(model, groups_mask("bert")), tmp_path / "small").folder
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+def test_an_earlier_export_is_replaced_when_told_so(before: Path) -> None:
+    model, mask = model_of("bert"), Mask.parse_heads("0:1")
     with pytest.raises(PruningError, match="exists already"):
-        export_checkpoint(model, pruned, folder)
-    assert [path.name for path in folder.iterdir()] == ["precious.txt"]
-    export_checkpoint(model, pruned, folder, overwrite=True)
-    assert not (folder / "precious.txt").exists()
-    assert (folder / "model.safetensors").exists()
-    assert [path.name for path in tmp_path.iterdir()] == ["small"], "nothing is left beside it"
+        export_checkpoint(model, prune(model, mask), before)
+    export_checkpoint(model, prune(model, mask), before, overwrite=True)
+    assert Mask.read(before / "mask.json") == mask
+    assert [path.name for path in before.parent.iterdir()] == ["small"], "nothing is left beside it"
+
+
+@pytest.mark.parametrize("name", ["thesis.txt", "sub/notes.txt", "mask.json", "SHA256SUMS"])
+def test_what_headroom_did_not_write_is_never_replaced(name: str, tmp_path: Path) -> None:
+    model, mine = model_of("bert"), tmp_path / "mine"
+    (mine / name).parent.mkdir(parents=True)
+    (mine / name).write_text("mine")
+    with pytest.raises(PruningError, match=f"holds {name}, which no export"):
+        export_checkpoint(model, prune(model, groups_mask("bert")), mine, overwrite=True)
+    assert contents(tmp_path) == {f"mine/{name}": b"mine"}
+
+
+@pytest.mark.parametrize("name", ["thesis.txt", "README.md", "link"])
+def test_nor_an_export_to_which_something_was_added(name: str, before: Path) -> None:
+    if name == "link":
+        (before / name).symlink_to(before / "README.md")
+    else:
+        (before / name).write_text("mine")
+    there, model = contents(before), model_of("bert")
+    with pytest.raises(PruningError, match=f"holds {name}, which no export"):
+        export_checkpoint(model, prune(model, groups_mask("bert")), before, overwrite=True)
+    assert contents(before) == there
+
+
+def test_nor_what_appears_while_it_is_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    model = model_of("bert")
+
+    def somebody_writes(*_: object) -> None:
+        (tmp_path / "small").mkdir()
+        (tmp_path / "small" / "thesis.txt").write_text("mine")
+
+    monkeypatch.setattr("pruning.export._write_papers", somebody_writes)
+    with pytest.raises(PruningError, match="exists already"):
+        export_checkpoint(model, prune(model, groups_mask("bert")), tmp_path / "small")
+    assert contents(tmp_path) == {"small/thesis.txt": b"mine"}
+
+
+def test_nor_the_model_itself_nor_a_file(before: Path) -> None:
+    model = load_model(ModelSpec(str(before), trust_remote_code=True))
+    pruned, there = prune(model, Mask()), contents(before)
+    for folder, message in (
+        (before, "holds the model"),
+        (before.parent, "holds the model"),
+        (before / "README.md", "is a file"),
+    ):
+        with pytest.raises(PruningError, match=message):
+            export_checkpoint(model, pruned, folder, overwrite=True)
+    assert contents(before) == there
+
+
+def test_an_empty_folder_is_replaced(tmp_path: Path) -> None:
+    model = model_of("bert")
+    (tmp_path / "small").mkdir()
+    export_checkpoint(model, prune(model, groups_mask("bert")), tmp_path / "small", overwrite=True)
+    assert (tmp_path / "small" / "model.safetensors").exists()
 
 
 @pytest.mark.parametrize("error", [OSError("disk full"), KeyboardInterrupt(), UnsupportedError("not equal")])

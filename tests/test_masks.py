@@ -12,6 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pruning import Mask, MaskError
+from pruning.anatomy import Anatomy
 from pruning.masks import LARGEST_INDEX, HeadId, NeuronId
 
 small, index = st.integers(0, 40), st.integers(0, LARGEST_INDEX)
@@ -190,7 +191,13 @@ def test_long_codes_are_refused_before_they_are_built() -> None:
         (b'{"heads": [[0, -1]]}', "not an index"),
         (b'{"heads": [[0, 1.5]]}', "not an index"),
         (b'{"heads": [], "version": 2}', "version 2"),
-        (b'{"neurons": {"x": [1]}}', "cannot be read"),
+        (b'{"neurons": {"x": [1]}}', "gives the list of neurons of each block"),
+        (b'{"neurons": [[0, 1]]}', "gives the list of neurons of each block"),
+        (b'{"neurons": {"0": 1}}', "gives the list of neurons of each block"),
+        (b'{"heads": {"0": [1]}}', "is a list of pairs"),
+        (b'{"heads": "a"}', "is a list of pairs"),
+        (b'{"layers": 1}', "is a list of numbers"),
+        (b'{"heads": [[0, 0]], "heds": [[1, 1]]}', "it has 'heds'; only"),
     ],
 )
 def test_unreadable_files_say_why(tmp_path: Path, content: bytes, message: str) -> None:
@@ -211,3 +218,9 @@ def test_a_file_is_read_as_it_was_written(tmp_path: Path) -> None:
     (tmp_path / "mask.json").write_text(json.dumps(mask.to_json()), encoding="utf-8")
     assert Mask.read(tmp_path / "mask.json") == mask
     assert mask.to_json() == {"version": 1, "heads": [[0, 3], [2, 5]], "neurons": {"1": [7]}, "layers": [2]}
+
+
+def test_a_model_without_sites_says_why() -> None:
+    nothing = Anatomy((), (), (), 9, 9, "", "none", "its heads are not side by side")
+    with pytest.raises(MaskError, match="head 0:0 does not exist: its heads are not side by side"):
+        Mask.parse_heads("0:0").check(nothing)

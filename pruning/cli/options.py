@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import os
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -21,8 +22,30 @@ if TYPE_CHECKING:
 
 DATA_HELP = f"{', '.join(BUILT_IN_DATA)}, a file, a hub dataset id, or own-… as the page Data and model shows it."
 
+
+def writable(context: click.Context, parameter: click.Parameter, value: str | None) -> str | None:
+    """Refuse a file that cannot be written, before any work is done."""
+    if not value or value == "-":
+        return value
+    try:
+        path = Path(value).expanduser()
+        if not path.parent.is_dir():
+            raise PruningError("{file} cannot be written: there is no folder {folder}", file=value, folder=path.parent)
+        if path.is_dir():
+            raise PruningError("{file} cannot be written: it is a folder", file=value)
+        if not os.access(path if path.exists() else path.parent, os.W_OK):
+            raise PruningError("{file} cannot be written: there is no permission to", file=value)
+    except (OSError, RuntimeError) as error:  # too long, or no such user
+        raise PruningError("{file} cannot be written: {error}", file=value, error=error) from error
+    return value
+
+
 json_option = click.option(
-    "--json", "json_file", metavar="FILE", help="Write the result as JSON; - for standard output."
+    "--json",
+    "json_file",
+    metavar="FILE",
+    callback=writable,
+    help="Write the result as JSON; - for standard output.",
 )
 
 
@@ -40,10 +63,16 @@ def model_options(command: Callable) -> Callable:
     return _apply(options, command)
 
 
-def data_options(split: str) -> Callable:
+def data_options(split: str, what_for: str = "") -> Callable:
+    """``--data`` and what belongs to it.
+
+    Args:
+        what_for: Why DATA might be given, where it need not be.
+    """
+
     def decorate(command: Callable) -> Callable:
         options = [
-            click.option("--data", required=True, metavar="DATA", help=DATA_HELP),
+            click.option("--data", required=not what_for, metavar="DATA", help=f"{what_for} {DATA_HELP}".lstrip()),
             click.option("--split", type=click.Choice(["calibration", "evaluation"]), default=split, show_default=True),
             click.option("--samples", type=click.IntRange(1), help="Only the first N examples; all otherwise."),
             click.option("--batch-size", type=click.IntRange(1), default=32, show_default=True),
@@ -81,13 +110,25 @@ def read_groups(options: dict[str, Any], model: LoadedModel) -> Mask:
     return model.anatomy.group_mask(Mask.parse_heads(options["groups"] or "").heads)
 
 
+def data_spec(options: dict[str, Any], name: str, **more: Any) -> DataSpec:
+    """Data with the columns that the options name; built-in data know theirs."""
+    columns = {} if name in BUILT_IN_DATA else {one: options[one] for one in ("text_column", "label_column")}
+    return DataSpec(name, **columns, **more)
+
+
+def check_task(name: str | None) -> None:
+    from pruning.tasks import tasks
+
+    if name and name not in tasks():
+        raise DataError("there is no task {name!r}; there are {known}", name=name, known=", ".join(tasks()))
+
+
 def load_examples(options: dict[str, Any]) -> tuple[Any, Any, Any]:
     """Model, task and encoded examples; the data is read first, because that is quick to get wrong."""
     from pruning.data import load_data
-    from pruning.tasks import task_of, tasks
+    from pruning.tasks import task_of
 
-    if options["task"] and options["task"] not in tasks():
-        raise DataError(f"there is no task {options['task']!r}; there are {', '.join(tasks())}")
+    check_task(options["task"])
     names = ("split", "samples", "text_column", "label_column")
     data = load_data(DataSpec(options["data"], **{name: options[name] for name in names}))
     model = load(options)
@@ -119,9 +160,12 @@ def write(value: dict[str, Any], lines: list[str], json_file: str | None) -> Non
         return
     if json_file:
         try:
-            Path(json_file).write_text(json.dumps(_finite(value), ensure_ascii=False) + "\n", encoding="utf-8")
+            text = json.dumps(_finite(value), ensure_ascii=False)
+            Path(json_file).expanduser().write_text(text + "\n", encoding="utf-8")
         except OSError as error:
-            raise PruningError(f"the result cannot be written to {json_file}: {error.strerror}") from error
+            raise PruningError(
+                "the result cannot be written to {file}: {error}", file=json_file, error=error.strerror
+            ) from error
     print("\n".join(lines))
 
 

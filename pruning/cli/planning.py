@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from pruning.cli.options import Progress, data_options, load_examples, model_options, write
+from pruning.cli.options import Progress, data_options, load_examples, model_options, writable, write
 from pruning.importance import criteria
 from pruning.importance.normalising import NORMALISATIONS
 from pruning.masks import Mask
@@ -46,7 +46,7 @@ if TYPE_CHECKING:
 @click.option("--whole-groups", is_flag=True, help="Remove only whole key-value groups.")
 @click.option("--compensate", type=click.Choice(COMPENSATIONS), default="none", show_default=True, help="When cutting.")
 @click.option("--tokens", type=click.IntRange(1), default=128, show_default=True, help="For MACs and latency.")
-@click.option("-o", "--output", required=True, metavar="PLAN", help="Where the plan goes.")
+@click.option("-o", "--output", required=True, metavar="PLAN", callback=writable, help="Where the plan goes.")
 def plan(json_file: str | None, **options: Any) -> None:
     """Plan which heads, neurons and layers of MODEL to remove, and write PLAN for prune and evaluate."""
     ways = [name for name in ("budget", "threshold", "guarantee") if options[name] is not None]

@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from pruning.builtin import BUILT_IN
-from pruning.cli.options import Progress
+from pruning.cli.options import Progress, data_spec
 from pruning.data import DataSpec
 from pruning.errors import DataError
-from pruning.recovery.methods import RecoveryMethod, get_method, recovery_methods
+from pruning.recovery.methods import get_method, recovery_methods
 from pruning.recovery.settings import Training, by_cut
 
 if TYPE_CHECKING:
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from pruning.recovery.compensation import Compensation
     from pruning.recovery.training import Recovered
     from pruning.surgery import PrunedModel
-    from pruning.tasks import Examples
+    from pruning.tasks import Examples, Task
 
 _ABOUT = " ".join(f"{method.name}: {method.about}" for method in recovery_methods().values())
 
@@ -60,14 +60,12 @@ class Recovery:
         compensation: ``none``, ``mean`` or ``reconstruct``.
         training: A method that trains, or ``None``.
         data: Whose calibration rows are used.
-        minutes: Of training, over all steps.
-        steps: In how many cuts; 1 for all at once.
+        steps: In how many cuts; 1 for all at once. The minutes of the training are for all of them.
     """
 
     compensation: str
-    training: RecoveryMethod | None
+    training: Training | None
     data: DataSpec | None
-    minutes: float | None = None
     steps: int = 1
 
 
@@ -120,8 +118,11 @@ def read_recovery(options: dict[str, Any], plan: Plan | None) -> Recovery:
     if options["recover_data"] and not needed:
         raise click.UsageError(f"--recover-data needs --recover {'|'.join(recovery_methods())}")
     data = recovery_data(options) if needed else None
-    minutes, steps = options["recover_minutes"], options["recover_steps"] or 1
-    return Recovery(compensation, training[0] if training else None, data, minutes, steps)
+    settings = training[0].settings if training else None
+    if settings:
+        how = {name: options[name] for name in ("batch_size", "seed")}
+        settings = replace(settings, minutes=options["recover_minutes"], **how)
+    return Recovery(compensation, settings, data, options["recover_steps"] or 1)
 
 
 def recovery_data(options: dict[str, Any]) -> DataSpec:
@@ -134,7 +135,7 @@ def recovery_data(options: dict[str, Any]) -> DataSpec:
     name = options["recover_data"] or (own.data if own else "")
     if not name:
         raise DataError("name the rows to recover with: --recover-data FILE (not the rows that --data measures)")
-    return DataSpec(name, split="calibration")
+    return data_spec(options, name, split="calibration")
 
 
 def recovery_rows(model: LoadedModel, spec: DataSpec, options: dict[str, Any]) -> Examples:
@@ -147,12 +148,18 @@ def recovery_rows(model: LoadedModel, spec: DataSpec, options: dict[str, Any]) -
     from pruning.tasks import task_of
 
     data = load_data(spec)
-    measured = load_data(DataSpec(options["data"], samples=options["samples"])) if options["data"] else None
-    if measured and measured.fingerprint == data.fingerprint:
+    measured = measured_spec(options)
+    if measured and load_data(measured).fingerprint == data.fingerprint:
         raise DataError(
             f"--recover-data {spec.name} and --data {options['data']} hold the same rows: recover with others"
         )
-    return task_of(model).encode(model, data)
+    return task_of(model, options["task"]).encode(model, data)
+
+
+def measured_spec(options: dict[str, Any]) -> DataSpec | None:
+    """The rows that measure; ``None`` where no data is named."""
+    name = options["data"]
+    return data_spec(options, name, split=options["split"], samples=options["samples"]) if name else None
 
 
 def compensated(model: LoadedModel, mask: Mask, examples: Examples, method: str) -> Compensation | None:
@@ -164,36 +171,45 @@ def compensated(model: LoadedModel, mask: Mask, examples: Examples, method: str)
 
 
 def cut_and_recover(
-    model: LoadedModel, mask: Mask, examples: Examples | None, recovery: Recovery
+    model: LoadedModel, mask: Mask, examples: Examples | None, recovery: Recovery, task: Task | None = None
 ) -> tuple[PrunedModel, Recovered | None]:
     """The smaller model, and its training where the options ask for one."""
     from pruning.recovery.training import recover
     from pruning.surgery import prune
 
-    training = recovery.training and recovery.training.settings
+    training = recovery.training
     if examples and training and recovery.steps > 1:
-        found = _train_in_steps(model, mask, examples, replace(training, minutes=recovery.minutes), recovery.steps)
+        found = _train_in_steps(model, mask, examples, training, recovery.steps, task)
         return found.pruned, found
     compensation = compensated(model, mask, examples, recovery.compensation) if examples else None
     pruned = prune(model, mask, compensation=compensation)
     if not (examples and training):
         return pruned, None
-    settings = replace(training, minutes=recovery.minutes)
     with Progress("training") as progress:
         found = recover(
-            model, pruned, examples, settings=settings, progress=lambda done, total, _: progress(done, total)
+            model,
+            pruned,
+            examples,
+            settings=training,
+            task=task,
+            progress=lambda done, total, _: progress(done, total),
         )
     return found.pruned, found
 
 
-def _train_in_steps(model: LoadedModel, mask: Mask, examples: Examples, settings: Training, steps: int) -> Recovered:
+def _train_in_steps(
+    model: LoadedModel, mask: Mask, examples: Examples, settings: Training, steps: int, task: Task | None
+) -> Recovered:
     from pruning.recovery.gradual import gradual, in_steps
 
     with Progress("scoring") as progress:
-        masks = in_steps(model, mask, examples, steps, batch_size=settings.batch_size, progress=progress)
+        size = settings.batch_size
+        masks = in_steps(model, mask, examples, steps, task=task, batch_size=size, progress=progress)
     share = replace(settings, minutes=settings.minutes and settings.minutes / len(masks))
     with Progress("training") as progress:
-        return gradual(model, masks, examples, settings=share, progress=lambda done, total, _: progress(done, total))
+        return gradual(
+            model, masks, examples, settings=share, task=task, progress=lambda done, total, _: progress(done, total)
+        )
 
 
 def told(found: Recovered, spec: DataSpec) -> tuple[dict[str, Any], list[str]]:

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import asdict, replace
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
+from click.core import ParameterSource
 
 from pruning.builtin import BUILT_IN
 from pruning.cli.options import Progress, data_options, load_examples, model_options, write
 from pruning.cli.recovering import told
 from pruning.data import BUILT_IN_DATA, DataSpec
-from pruning.errors import DataError, PruningError
+from pruning.errors import DataError
 from pruning.unstructured import COMPARISONS, PATTERNS, Sparsity, weight_scores
 
 if TYPE_CHECKING:
@@ -45,7 +45,7 @@ _COMPARE = "; ".join(f"{name}: {about}" for name, about in COMPARISONS.items())
 )
 @click.option("--rounds", type=click.IntRange(2), default=15, show_default=True, help="How often each is timed.")
 @click.option("-o", "--output", "folder", metavar="FOLDER", help="Write the model with its zeros as a checkpoint.")
-@click.option("--overwrite", is_flag=True, help="Replace FOLDER if it exists.")
+@click.option("--overwrite", is_flag=True, help="Replace FOLDER if it is empty or an earlier export.")
 def sparsify(json_file: str | None, **options: Any) -> None:
     """Set single weights of MODEL to zero, and measure what that is worth: by itself nothing, in size and in speed.
 
@@ -54,14 +54,18 @@ def sparsify(json_file: str | None, **options: Any) -> None:
     """
     from pruning.evaluation import evaluate
     from pruning.export import export_checkpoint
+    from pruning.export_place import check_place
     from pruning.unstructured.measuring import measure_sparse
 
     if options["minutes"] and not options["gradual"]:
         raise click.UsageError("--minutes needs --gradual")
     folder = options["folder"]
-    if folder and Path(folder).expanduser().exists() and not options["overwrite"]:
-        raise PruningError(f"{folder} exists already: choose another folder, or say --overwrite")
+    if folder:
+        check_place(folder, options["model"], overwrite=options["overwrite"])
+    given = click.get_current_context().get_parameter_source("share") is ParameterSource.COMMANDLINE
     settings = Sparsity(options["method"], options["share"], options["compare"], options["pattern"])
+    if settings.pattern and given and settings.share != 1 - settings.kept[0] / settings.kept[1]:
+        raise click.UsageError("--pattern says how many weights go: leave out --share")
     others = other_rows(options)
     model, task, examples = load_examples(options)
     found = with_zeros(model, examples, settings, task, options)
