@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Hashable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -42,10 +43,10 @@ class CostModel:
 
     Attributes:
         total: The whole model.
-        heads: Query, key and value rows, which go with the last head that needs them, and for each head its output
-            columns and its attention arithmetic.
-        neurons: By block, what one neuron costs: its rows and its column.
-        layers: What each layer costs as a whole.
+        heads: Query, key and value rows, which go with the last head that needs them, each head's output columns, and
+            the attention arithmetic of each key-value group; one of a site's groups stays when all are cut.
+        neurons: By block, what one neuron costs: its rows and its column; not what other blocks share.
+        layers: What each layer costs as a whole, without weights that other layers share.
         inside: For each layer, the heads and neurons that go with it.
         tokens: Length of the input that the MACs are counted for; 0 where it is one image.
     """
@@ -58,11 +59,7 @@ class CostModel:
     tokens: int
 
     def saved(self, mask: Mask) -> Cost:
-        """What cutting the masked parts out would save; a mask alone saves nothing.
-
-        Under grouped-query attention, and where a site loses every head, the attention of a head may be computed on
-        zeros (see `pruning.surgery.heads`): there the MACs say a little too much.
-        """
+        """What cutting the masked parts out would save; a mask alone saves nothing."""
         saved = Cost(0, 0)
         for layer in mask.layers:
             saved += self.layers[layer]
@@ -94,27 +91,59 @@ def count_cost(model: LoadedModel, tokens: int = 128) -> CostModel:
     counter = _Counter(module, tokens)
     whole = {site.index for site in anatomy.sites if site.layout in ("compact", "configured")}
     tied = {site.index for site in anatomy.sites if site.layout == "columns"}
-    heads = []
+    parts: list[tuple[Hashable, Share]] = []
     for strand in wiring.heads:
+        cost = None
         if strand.dim is None and not tied & {owner.site for owner in strand.owners}:
-            heads.append(Share(counter.rows(strand.path, len(strand.rows)), strand.owners))
+            cost = counter.rows(strand.path, len(strand.rows))
         elif strand.dim is not None and {owner.site for owner in strand.owners} <= whole:
-            heads.append(Share(counter.slices(strand.path, strand.dim, len(strand.rows)), strand.owners))
-    for site in anatomy.sites:
+            cost = counter.slices(strand.path, strand.dim, len(strand.rows))
+        if cost is not None:
+            parts.append(((counter.weight(strand.path), strand.dim, strand.rows), Share(cost, strand.owners)))
+    sites = [site for site in anatomy.sites if site.projection]
+    for site in sites:
         one = counter.columns(site.projection, site.head_dim)
-        if site.index in whole:
-            one += counter.attention(site)
-        heads += [Share(one, frozenset({HeadId(site.index, head)})) for head in range(site.heads)]
+        for head in range(site.heads):
+            key = counter.weight(site.projection), "columns", head
+            parts.append((key, Share(one, frozenset({HeadId(site.index, head)}))))
+    heads = _join_shared(parts)
+    heads += [share for site in sites if site.index in whole for share in _arithmetic(site, counter.attention(site))]
     neurons = []
     for block in anatomy.blocks:
         cost = counter.columns(block.projection, 1)
         for spread in wiring.blocks.get(block.projection, ()):
-            cost += counter.rows(spread.path, len(spread.neurons) // block.neurons)
+            rows = counter.rows(spread.path, len(spread.neurons) // block.neurons)
+            cost += Cost(0 if counter.is_shared(spread.path) else rows.parameters, rows.macs)
         neurons.append(cost)
     layers = tuple(counter.layer(layer.name, [anatomy.sites[i] for i in layer.sites]) for layer in anatomy.layers)
     inside = tuple((frozenset(layer.sites), frozenset(layer.blocks)) for layer in anatomy.layers)
     total = Cost(anatomy.parameters, count_macs(module, tokens)[0])
     return CostModel(total, tuple(heads), tuple(neurons), layers, inside, counter.tokens)
+
+
+def _join_shared(parts: list[tuple[Hashable, Share]]) -> list[Share]:
+    """Weights that layers share (one key) go with the last of all their owners; each layer's work with its own."""
+    owners: dict[Hashable, frozenset[tuple[int, int]]] = {}
+    for key, share in parts:
+        owners[key] = owners.get(key, frozenset()) | share.owners
+    found, weights = [], {}
+    for key, share in parts:
+        if share.owners == owners[key]:
+            found.append(share)
+        else:
+            found.append(Share(Cost(0, share.cost.macs), share.owners))
+            weights[key] = Share(Cost(share.cost.parameters, 0), owners[key])
+    return [*found, *weights.values()]
+
+
+def _arithmetic(site: AttentionSite, one: Cost) -> list[Share]:
+    """Attention goes in whole key-value groups, and a site that loses all of them computes one group on zeros.
+
+    See `pruning.surgery.heads`.
+    """
+    groups = [frozenset(HeadId(site.index, head) for head in group) for group in site.groups]
+    shares = [Share(Cost(0, len(group) * one.macs), group) for group in groups]
+    return [*shares, Share(Cost(0, -len(groups[0]) * one.macs), frozenset[tuple[int, int]]().union(*groups))]
 
 
 class _Counter:
@@ -129,7 +158,9 @@ class _Counter:
         from pruning.macs import counted_inputs
 
         self.module = module
+        self.parameters = dict(module.named_parameters(remove_duplicate=False))
         self.vectors: dict[str, int] = {}
+        self.experts: dict[nn.Module, int] = {}
         self.pairs: dict[nn.Module, int] = {}
         self.depth: dict[nn.Module, int] = {}
 
@@ -139,6 +170,11 @@ class _Counter:
 
             return hook
 
+        def on_experts(child: nn.Module, args: tuple[Any, ...]) -> None:
+            """Each token's vector goes through the weights of the experts that ``args[1]`` chose for it."""
+            weights = sum(p[0].numel() for p in child.parameters(recurse=False) if p.dim() == 3)
+            self.experts[child] = self.experts.get(child, 0) + args[1].numel() * weights
+
         def on_attention(call: AttentionCall) -> None:
             pairs = call.query.shape[0] * call.query.shape[2] * call.key.shape[2]
             self.pairs[call.module] = self.pairs.get(call.module, 0) + pairs
@@ -147,6 +183,8 @@ class _Counter:
         inputs = counted_inputs(module, tokens)
         linears = [(path, child) for path, child in module.named_modules() if is_linear(child)]
         handles = [child.register_forward_pre_hook(on_this_thread(on_linear(path))) for path, child in linears]
+        mixtures = [child for child in module.modules() if hasattr(child, "has_gate")]  # transformers sets it
+        handles += [child.register_forward_pre_hook(on_this_thread(on_experts)) for child in mixtures]
         try:
             with torch.inference_mode(), observed(on_attention):
                 run(module, inputs)
@@ -155,6 +193,14 @@ class _Counter:
                 handle.remove()
         ids = inputs.get("input_ids")
         self.tokens = 0 if ids is None else ids.shape[1]
+
+    def weight(self, path: str) -> int:
+        """Which weight this is, of a linear layer or a parameter: the same wherever it is shared."""
+        parameter = self.parameters.get(path)
+        return id(self.parameters[f"{path}.weight"] if parameter is None else parameter)
+
+    def is_shared(self, path: str) -> bool:
+        return sum(id(parameter) == self.weight(path) for parameter in self.parameters.values()) > 1
 
     def rows(self, path: str, count: int) -> Cost:
         """Output rows of a linear layer, with their biases."""
@@ -186,8 +232,10 @@ class _Counter:
         from pruning.linear import fan, is_linear
 
         layer = self.module.get_submodule(path)
-        cost = Cost(sum(p.numel() for p in layer.parameters()), 0)
+        elsewhere = {id(p) for name, p in self.parameters.items() if not name.startswith(f"{path}.")}
+        cost = Cost(sum(p.numel() for p in layer.parameters() if id(p) not in elsewhere), 0)
         for name, child in layer.named_modules():
+            cost += Cost(0, self.experts.get(child, 0))
             if is_linear(child):
                 inputs, outputs = fan(child)
                 cost += Cost(0, inputs * outputs * self.vectors.get(f"{path}.{name}", 0))

@@ -16,12 +16,16 @@ COUNTED_TOKENS = 128
 def count_macs(module: nn.Module, tokens: int = COUNTED_TOKENS) -> tuple[int, str]:
     """Multiply-accumulates of one example, counted by torch's own counter, and what the example was.
 
-    The counter does not know the attention kernel that torch uses on a CPU: it is told here.
+    The counter knows neither the attention kernel that torch uses on a CPU nor the product of a mixture's experts: it
+    is told here.
     """
     from torch.utils.flop_counter import FlopCounterMode
 
     inputs = counted_inputs(module, tokens)
-    kernels = {torch.ops.aten._scaled_dot_product_flash_attention_for_cpu: _attention_flops}
+    kernels = {
+        torch.ops.aten._scaled_dot_product_flash_attention_for_cpu: _attention_flops,
+        torch.ops.aten._grouped_mm: _experts_flops,
+    }
     with torch.no_grad(), FlopCounterMode(display=False, custom_mapping=kernels) as counter:
         run(module, inputs)
     main = next(iter(inputs.values()))
@@ -47,3 +51,8 @@ def _attention_flops(query: torch.Size, key: torch.Size, value: torch.Size, *_: 
     """Scores and weighted values of shapes ``(batch, head, token, width)``; a multiply-accumulate is two operations."""
     batch, heads, length, width = query
     return 2 * batch * heads * length * key[-2] * (width + value[-1])
+
+
+def _experts_flops(vectors: torch.Size, weights: torch.Size, *_: Any, **__: Any) -> int:
+    """Vectors ``(pair of token and expert, in)``, each times the ``(in, out)`` weight of its own expert."""
+    return 2 * math.prod(vectors) * weights[-1]

@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from pruning.anatomy import Anatomy, AttentionSite, Layer, MLPSite, Support
 from pruning.errors import first_line, named_line
 from pruning.gating import Gates, Slot, gates_set, install
-from pruning.inputs import allow_batches, dry_run_inputs, outputs
+from pruning.inputs import allow_batches, dry_run_inputs, outputs, stay_sparse
 from pruning.language import Later, later
 from pruning.macs import count_macs
 from pruning.masks import HeadId
@@ -40,6 +40,7 @@ def describe_module(module: nn.Module) -> Anatomy:
     The model runs a few times on a few tokens (or one image) made from its configuration, and once more to count MACs.
     """
     allow_batches(module)
+    stay_sparse(module)
     parameters = sum(p.numel() for p in module.parameters())
     try:
         sites, linears, watched = find_sites(module)

@@ -27,6 +27,7 @@ PROJECTION_NAMES = (
 HEAD_COUNT_NAMES = (
     "num_attention_heads", "num_heads", "n_heads", "n_head", "num_query_heads", "num_attn_heads", "nhead",
 )  # fmt: skip
+CAUSAL = ("imagegpt", "mpt", "openai-gpt", "xglm")  # decoders, although neither paths nor modules say so
 BESIDE = {"ConvBertSelfAttention": 2}  # projections so many times as wide as the heads, which come first
 HEAD_SIZE_NAMES = ("attention_head_size", "head_dim", "d_head", "head_size", "d_kv", "dim_head")
 
@@ -151,10 +152,12 @@ def _kind(path: str, module: nn.Module, model: nn.Module) -> str:
         bool(re.search(r"cross|encoder_attn|encdec", name)) or getattr(module, "is_cross_attention", False) is True
     )
     config = getattr(module, "config", None)
+    is_causal = getattr(getattr(model, "config", None), "model_type", "") in CAUSAL
+    is_decoder = is_causal or getattr(config, "is_decoder", False)
     sees = getattr(model, "main_input_name", "") == "pixel_values" and "decoder" not in name
     if sees or re.search(r"vision|visual|vit\b|image", name) or "vision" in type(config).__name__.lower():
         tower = "vision"
-    elif "decoder" in name or crosses or getattr(module, "is_causal", False) or getattr(config, "is_decoder", False):
+    elif "decoder" in name or crosses or getattr(module, "is_causal", False) or is_decoder:
         tower = "decoder"
     else:
         tower = "encoder"

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import copy
+
 import pytest
 import torch
 import transformers
 
 from pruning import CostModel, LoadedModel, Mask, count_cost, wrap_model
 from pruning.cost import Cost
+from pruning.macs import count_macs
 from pruning.masks import NeuronId
+from pruning.surgery import prune
 from tests.families import FAMILIES, HEAD_DIM, HEADS, NAMES, model_of
 
 TOKENS = 128
@@ -73,7 +77,8 @@ def test_a_head_of_minilm_by_hand(minilm: CostModel) -> None:
 def test_savings_add_up(minilm: CostModel) -> None:
     one = minilm.saved(Mask.parse_heads("0:0"))
     all_heads = minilm.saved(Mask(frozenset((s, h) for s in range(6) for h in range(12))))  # type: ignore[arg-type]
-    assert all_heads == Cost(72 * one.parameters, 72 * one.macs)
+    zeros = 6 * 2 * TOKENS * TOKENS * 32  # one head of each layer is still computed, on zeros
+    assert all_heads == Cost(72 * one.parameters, 72 * one.macs - zeros)
     assert minilm.saved(Mask()) == Cost(0, 0)
     assert minilm.saved(Mask.parse_heads("0:0,5:11")) == one + one
 
@@ -102,7 +107,7 @@ def test_key_value_heads_go_with_the_last_of_their_group(name: str, bias: int) -
     assert cost.saved(Mask.parse_heads("0:0-1")).parameters == 2 * query + keys
     assert cost.saved(Mask.parse_heads("0:0-3")).parameters == 4 * query + 2 * keys
     attention = TOKENS * TOKENS * 2 * HEAD_DIM
-    assert cost.saved(Mask.parse_heads("0:0")).macs == TOKENS * query + attention
+    assert cost.saved(Mask.parse_heads("0:0")).macs == TOKENS * query
     assert cost.saved(Mask.parse_heads("0:0-1")).macs == 2 * (TOKENS * query + attention) + TOKENS * keys
 
 
@@ -171,3 +176,42 @@ def test_the_attention_implementation_does_not_change_the_count(name: str) -> No
         for implementation in ("eager", "sdpa")
     }
     assert counts["eager"] == counts["sdpa"] > 0
+
+
+def test_the_experts_of_a_mixture_count() -> None:
+    """Two of four experts see each token: gate and up are one product ``32 → 2 · 48``, down is ``48 → 32``."""
+    sizes = {"hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 4, "num_key_value_heads": 2}
+    mixture = {"intermediate_size": 48, "num_local_experts": 4, "num_experts_per_tok": 2, "vocab_size": 50}
+    module = transformers.MixtralForSequenceClassification(transformers.MixtralConfig(**sizes, **mixture)).eval()
+    cost = count_cost(wrap_model(module), TOKENS)
+    experts = TOKENS * 2 * (32 * 96 + 48 * 32)
+    projections, router, attention = TOKENS * (2 * 32 * 32 + 2 * 32 * 16), TOKENS * 32 * 4, 2 * TOKENS * TOKENS * 32
+    assert cost.layers[0].macs == projections + router + attention + experts
+    assert cost.total.macs == 2 * cost.layers[0].macs + TOKENS * 32 * 2
+
+
+@pytest.mark.parametrize("heads", ["0:0", "0:0-1", "0:0-3", "0:0,0:2,1:0-3"])
+@pytest.mark.parametrize("name", ["bert", "llama"])
+def test_what_is_predicted_is_what_a_real_cut_leaves(name: str, heads: str) -> None:
+    """Also where a key-value group is cut in part, or a layer loses every head."""
+    model, mask = model_of(name), Mask.parse_heads(heads)
+    module = prune(model, mask).module
+    reached = Cost(sum(p.numel() for p in module.parameters()), count_macs(module, 16)[0])
+    assert count_cost(model, 16).after(mask) == reached
+
+
+def test_weights_that_layers_share_go_with_the_last_of_them() -> None:
+    sizes = {"hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 4, "intermediate_size": 48}
+    module = transformers.BertForSequenceClassification(transformers.BertConfig(**sizes, vocab_size=50)).eval()
+    plain = count_cost(wrap_model(module), TOKENS).saved(Mask.parse_heads("0:0"))
+    module = copy.deepcopy(module)
+    first, second = module.bert.encoder.layer
+    for name in ("query", "key", "value"):
+        for part in ("weight", "bias"):
+            setattr(getattr(second.attention.self, name), part, getattr(getattr(first.attention.self, name), part))
+    cost = count_cost(wrap_model(module), TOKENS)
+    rows = 3 * 8 * (32 + 1)
+    assert cost.saved(Mask.parse_heads("0:0")) == plain - Cost(rows, 0)
+    assert cost.saved(Mask.parse_heads("0:0,1:0")) == plain + plain - Cost(rows, 0)
+    shared = sum(p.numel() for p in first.parameters()) - cost.layers[0].parameters
+    assert shared == 3 * 32 * (32 + 1)

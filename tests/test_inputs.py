@@ -2,12 +2,22 @@
 
 from __future__ import annotations
 
+import copy
+from types import SimpleNamespace
+
 import pytest
 import torch
 import transformers as tf
 
+from pruning import Mask, score, wrap_model
 from pruning.conformance.tiny import tiny_model
-from pruning.inputs import dry_run_inputs, outputs, run
+from pruning.errors import UnsupportedError
+from pruning.gating import gated
+from pruning.inputs import dry_run_inputs, longest_input, outputs, run
+from pruning.sites import find_sites
+from pruning.surgery import prune
+from pruning.tasks.text import _check_tokens
+from tests.families import examples_of, model_of
 
 BATCH_FIRST = {
     "bert": "input_ids",
@@ -88,3 +98,60 @@ def test_fewer_tokens_where_the_positions_end() -> None:
         hidden_size=8, num_hidden_layers=1, num_attention_heads=2, intermediate_size=8, max_position_embeddings=4
     )
     assert dry_run_inputs(tf.BertModel(config), tokens=9)["input_ids"].shape == (1, 4)
+
+
+def test_a_short_text_does_not_change_how_big_bird_reads_long_ones() -> None:
+    """The figures of a model that has read a short text before, and of its copies, are those of a fresh one."""
+    sizes = {"hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 4, "intermediate_size": 48}
+    sparse = {"attention_type": "block_sparse", "block_size": 2, "num_random_blocks": 1, "vocab_size": 40}
+    module = tf.BigBirdForSequenceClassification(tf.BigBirdConfig(**sizes, **sparse, max_position_embeddings=64)).eval()
+    fresh = copy.deepcopy(module)
+    model = wrap_model(module)
+    assert model.anatomy.support == "prune"
+    short, long = dry_run_inputs(module, tokens=7), dry_run_inputs(module, tokens=42)
+    mask = Mask.parse_heads("0:1")
+    pruned = prune(model, mask).module
+    with torch.no_grad():
+        run(module, short)
+        torch.testing.assert_close(run(module, long), run(fresh, long), rtol=0, atol=0)
+        with gated(model, mask):
+            masked = run(module, long)
+        torch.testing.assert_close(run(pruned, long), masked, rtol=1e-5, atol=1e-5)
+        run(fresh, short)
+        assert not torch.equal(run(fresh, long), run(module, long)), "the test would show it"
+
+
+@pytest.mark.parametrize(
+    ("model_type", "sizes", "longest"),
+    [
+        ("ibert", {"max_position_embeddings": 40, "pad_token_id": 1}, 38),
+        ("mpt", {"max_seq_len": 40}, 40),
+        ("prophetnet", {"max_position_embeddings": 40, "pad_token_id": 0}, 38),
+    ],
+)
+def test_the_longest_input_of_models_that_count_positions_their_own_way(
+    model_type: str, sizes: dict[str, int], longest: int
+) -> None:
+    assert longest_input(tf.AutoConfig.for_model(model_type, **sizes)) == longest
+
+
+@pytest.mark.parametrize("model_type", ["imagegpt", "mpt", "openai-gpt", "xglm"])
+def test_causal_models_are_decoders_whatever_their_parts_are_called(model_type: str) -> None:
+    assert find_sites(tiny_model(model_type))[0][0].kind == "decoder self"
+
+
+def test_a_model_without_token_embeddings_is_not_asked_for_them() -> None:
+    """CANINE hashes characters: no token is unknown to it."""
+    module = tiny_model("canine")
+    model, data = SimpleNamespace(module=module), SimpleNamespace(rows=[0])
+    _check_tokens(model, data, [[72, 105]])  # type: ignore[arg-type]
+
+
+def test_a_model_without_gradients_at_its_heads_is_refused_with_a_reason() -> None:
+    """As Reformer, whose reversible layers detach."""
+    model, examples = model_of("bert"), examples_of("bert")
+    whole = model.with_module(copy.deepcopy(model.module))
+    whole.module.classifier.register_forward_pre_hook(lambda _, args: tuple(x.detach() for x in args))
+    whole.module.requires_grad_(False)
+    with pytest.raises(UnsupportedError, match="no gradients"):
+        score(whole, "gradient", examples)

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from pruning.errors import UnsupportedError
 from pruning.importance.base import Criterion, register
 from pruning.importance.context import ScoringContext
 
@@ -57,7 +58,12 @@ def gate_gradients(context: ScoringContext, gate: float = 1.0, done: int = 0, to
         size = len(batch.positions)
         gates = torch.full((size, context.total_units), gate, device=context.model.device, requires_grad=True)
         with torch.enable_grad(), context.gates(gates):
-            (gradient,) = torch.autograd.grad(context.losses(batch).sum(), gates)
+            losses = context.losses(batch)
+            if not losses.requires_grad:  # Reformer's reversible layers
+                raise UnsupportedError(
+                    "{model} takes no gradients at its heads: choose a criterion without", model=context.model.spec.name
+                )
+            (gradient,) = torch.autograd.grad(losses.sum(), gates)
         gradients[list(batch.positions)] = gradient.double().cpu().numpy()
         seen += size
         context.progress(done * context.samples + seen, total * context.samples)

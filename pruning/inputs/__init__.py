@@ -10,8 +10,11 @@ from torch import Tensor, nn
 
 from pruning.inputs import audio, series, text, vision
 from pruning.inputs.request import Request, longest_input, text_width
+from pruning.inputs.sparse import stay_sparse
 
-__all__ = ["DRY_RUN_TOKENS", "allow_batches", "dry_run_inputs", "longest_input", "outputs", "run", "text_width"]
+__all__ = [
+    "DRY_RUN_TOKENS", "allow_batches", "dry_run_inputs", "longest_input", "outputs", "run", "stay_sparse", "text_width",
+]  # fmt: skip
 
 DRY_RUN_TOKENS = 7
 NO_PADDING = -1

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 SHIFTED = (
     "Roberta", "XLMRoberta", "Camembert", "Longformer", "MPNet", "Data2VecText", "Xmod", "Luke", "Lilt", "Esm",
-    "LayoutLMv3", "MarkupLM",
+    "LayoutLMv3", "MarkupLM", "IBert",
 )  # fmt: skip
 VISION_PARTS = ("vision_config", "image_config", "encoder", "backbone_config", "perception_config", "vlm_config")
 AUDIO_PARTS = ("audio_config", "speech_config", "audio_encoder_config", "audio_encoder", "encoder_config", "encoder")
@@ -27,11 +27,13 @@ def text_width(config: Any) -> Any:
 def longest_input(config: Any) -> int:
     """The most tokens that the model's positions allow; 512 where its configuration states none."""
     text = text_width(config)
-    names = ("max_position_embeddings", "n_positions", "max_target_positions")
+    names = ("max_position_embeddings", "n_positions", "max_target_positions", "max_seq_len")
     stated = (getattr(text, name, None) or 0 for name in names)
     limit = next((count for count in stated if isinstance(count, int) and count > 0), 512)  # XLNet says -1
     offset = getattr(text, "pad_token_id", None) or 0  # RoBERTa's positions start after the padding index
     is_shifted = type(text).__name__.startswith(SHIFTED)
+    if type(text).__name__.startswith("ProphetNet"):  # shifted, too, and its second stream is one position ahead
+        return max(1, limit - offset - 2)
     return max(1, limit - offset - 1 if is_shifted else limit)
 
 
