@@ -91,10 +91,11 @@ def summary(model: LoadedModel, written: Exported, story: Story) -> tuple[dict[s
             old = story.before.metrics[name]
             lines.append(f"{name}: {old.value:.4g} before, {new.value:.4g} ({new.low:.4g} to {new.high:.4g}) after")
     if written.onnx:
-        value["onnx"] = asdict(written.onnx) | {"path": str(written.onnx.path)}
+        shape = english(written.onnx.checked_shape)
+        value["onnx"] = asdict(written.onnx) | {"path": str(written.onnx.path), "checked_shape": shape}
         lines.append(
             f"{written.onnx.path.name}: onnxruntime against torch, largest difference {written.onnx.difference:.1e} "
-            f"({written.onnx.checked_shape})"
+            f"({shape})"
         )
     return value, lines
 

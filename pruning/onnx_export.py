@@ -67,7 +67,7 @@ class OnnxExported:
         outputs: The same of each output.
         difference: Largest difference between onnxruntime and torch, relative to the largest output where that is above
             one.
-        checked_shape: The shapes that it was checked on, in words.
+        checked_shape: The shapes that it was checked on, in words for whoever reads them.
         size_bytes: Of the file, with the weights beside it where there are more than 2 GB.
     """
 
@@ -75,7 +75,7 @@ class OnnxExported:
     inputs: dict[str, Shape]
     outputs: dict[str, Shape]
     difference: float
-    checked_shape: str
+    checked_shape: Later
     size_bytes: int
 
 
@@ -232,7 +232,7 @@ def _checked(
     shapes = [
         {value.name: tuple(value.shape) for value in side} for side in (session.get_inputs(), session.get_outputs())
     ]
-    return OnnxExported(target, shapes[0], shapes[1], difference, " and ".join(words), size_bytes)
+    return OnnxExported(target, shapes[0], shapes[1], difference, both(words), size_bytes)
 
 
 def _session(path: Path) -> Any:

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+from functools import reduce
 from typing import Any
 
 import torch
 from torch import Tensor
 
+from pruning.language import Later, later, mark
+
 ROWS = 2
 SEQUENCES = ("input_ids", "inputs_embeds", "input_values")  # inputs whose second axis may have any length
 ALONG = (*SEQUENCES, "attention_mask", "token_type_ids", "position_ids", "bbox")  # inputs that have that axis, too
 WAVEFORM = "input_values"
+AXES = {"batch": mark("batch"), "length": mark("length"), "decoder_length": mark("decoder length")}  # dynamic ones
 
 Axes = dict[str, dict[int, str]]  # of each input: its dynamic axes and their names
 Sizes = dict[str, int]
@@ -89,6 +93,12 @@ def padded(inputs: dict[str, Tensor], config: Any) -> tuple[dict[str, Tensor], i
     return {**inputs, "input_ids": ids, "attention_mask": mask}, length
 
 
-def in_words(sizes: Sizes, padded_to: int) -> str:
-    words = ", ".join(f"{name.replace('_', ' ')} {size}" for name, size in sizes.items())
-    return f"{words} (one row padded from {padded_to})" if padded_to else words
+def in_words(sizes: Sizes, padded_to: int) -> Later:
+    """Sizes for whoever reads them.
+
+    >>> str(in_words({"batch": 3, "length": 11}, 8))
+    'batch 3, length 11 (one row padded from 8)'
+    """
+    parts = [later("{axis} {size}", axis=later(AXES[name]), size=size) for name, size in sizes.items()]
+    words = reduce(lambda one, other: later("{one}, {other}", one=one, other=other), parts)
+    return later("{sizes} (one row padded from {length})", sizes=words, length=padded_to) if padded_to else words

@@ -28,6 +28,7 @@ PURE_UI = (  # values in, figures out
     "present/charts.py", "present/choice.py", "present/handout.py", "present/paper.py", "present/presentations.py",
     "present/stage.py", "present/words.py",
     "learn/charts_failure.py", "learn/charts_recovery.py", "learn/charts_speed.py", "learn/charts_strategy.py",
+    "compare/lots.py",
 )  # fmt: skip
 EARLY_ENGINE = ("pruning", "pruning.importance", "pruning.masks", "pruning.anatomy", "pruning.statistics")
 UI_MODULES = sorted(

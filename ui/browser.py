@@ -17,6 +17,7 @@ import streamlit as st
 from pruning.language import tag
 from ui import state
 from ui.store import session_id, store
+from ui.streamlits_words import streamlits_words
 
 COOKIE = "headroom_browser"
 FITS = re.compile(r"[0-9a-f]{32}")
@@ -50,7 +51,8 @@ def forget_first_visit() -> None:
 
 @st.fragment  # so that the answer draws nothing else anew
 def _ask(known: str) -> None:
-    _browser(key="browser_id", data={"known": known, "name": COOKIE, "language": tag()}, on_id_change=_receive)
+    data = {"known": known, "name": COOKIE, "language": tag(), "words": streamlits_words()}
+    _browser(key="browser_id", data=data, on_id_change=_receive)
     if st.session_state.pop("browser_returned", False):  # its records belong on the page
         st.rerun()
 

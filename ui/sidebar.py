@@ -12,7 +12,7 @@ from pruning.data import BUILT_IN_DATA
 from pruning.errors import PruningError
 from pruning.language import LANGUAGES, Later, language, later, mark, tr
 from ui import state
-from ui.controls import mirror_key, on_move
+from ui.controls import choose_again, mirror_key, on_move
 from ui.jobs import Job
 from ui.sources.draft import menu_label, own_sources
 from ui.store import Loading, modified, session_id, store
@@ -230,6 +230,7 @@ def _language_picker() -> None:
 
 def _choose_language(name: Any) -> str:
     state.update(language=name)
+    choose_again()
     return name
 
 

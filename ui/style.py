@@ -15,6 +15,8 @@ RULES = f"""<style>
 [data-testid="stMetricValue"], .headroom-figures {{ font-variant-numeric: tabular-nums; }}
 button:enabled kbd {{ opacity: 1; color: light-dark({LIGHT.secondary}, {DARK.secondary}); }}
 @media (hover: none) {{ button kbd {{ display: none; }} }}
+[data-testid="stCode"] .token.parameter {{ color: light-dark({LIGHT.accent}, {DARK.accent}); }}
+[class*="st-key-question_"] summary .stMarkdownColoredText {{ white-space: nowrap; }}
 .stMainBlockContainer {{ padding-top: 3rem; padding-bottom: 3rem; }}
 .headroom-figures {{ overflow-x: auto; }}
 .headroom-figures table {{ width: 100%; border-collapse: collapse; font-size: 0.875rem; }}

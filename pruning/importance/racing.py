@@ -4,8 +4,9 @@ After each sample of examples every unit's rise of the loss is compared with eve
 is decided, and not run again, once enough others are clearly above it, or below it. Where only the ranking matters this
 saves most of the work; the values of units that were decided early stand on few examples.
 
-Maron & Moore, "Hoeffding Races", NIPS 1993; for the k best, Gabillon et al., "Multi-Bandit Best Arm Identification",
-NIPS 2011. The bounds here are Student's, for paired differences drawn from a finite set of examples.
+Maron & Moore, "Hoeffding Races", NIPS 1993; for the k best, Heidrich-Meisner & Igel, "Hoeffding and Bernstein Races for
+Selecting Policies in Evolutionary Direct Policy Search", ICML 2009. The bounds here are Student's, for paired
+differences drawn from a finite set of examples.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ from pruning.errors import PruningError
 from pruning.importance.ablation import loss_rises
 from pruning.importance.base import Progress
 from pruning.importance.context import ScoringContext
-from pruning.language import later
+from pruning.language import later, tr
 from pruning.masks import Mask
 from pruning.scopes import Scope, mask_of, unit_ids
 
@@ -61,14 +62,21 @@ class Race:
 
     @property
     def statement(self) -> str:
-        """What it claims, in words."""
+        """What it claims, in the reader's language."""
         early = int((self.samples < self.total).sum())
         if not early:
-            return f"All {len(self.samples)} units ran on all {self.total:,} examples: this is leave-one-out itself."
-        return (
-            f"{early} of {len(self.samples)} units were decided before all {self.total:,} examples were seen, with "
-            f"{self.share:.0%} of the work. With 95% confidence these are the units that leave-one-out on all of them "
-            "would name."
+            return tr(
+                "All {units} units ran on all {total:,} examples: this is leave-one-out itself.",
+                units=len(self.samples),
+                total=self.total,
+            )
+        return tr(
+            "{early} of {units} units were decided before all {total:,} examples were seen, with {share:.0%} of the "
+            "work. With 95% confidence these are the units that leave-one-out on all of them would name.",
+            early=early,
+            units=len(self.samples),
+            total=self.total,
+            share=self.share,
         )
 
 

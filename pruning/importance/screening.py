@@ -18,6 +18,7 @@ from pruning.importance.ablation import loss_rises
 from pruning.importance.base import Progress
 from pruning.importance.context import ScoringContext
 from pruning.importance.racing import require_some
+from pruning.language import tr
 from pruning.masks import Mask
 from pruning.scopes import Scope, mask_of, unit_ids
 
@@ -57,14 +58,22 @@ class Screening:
 
     @property
     def statement(self) -> str:
-        """What it claims, in words."""
+        """What it claims, in the reader's language."""
         units, confirmed = len(self.rises), int(np.isfinite(self.rises).sum())
         if confirmed == units:
-            return f"All {units} units ran in float32 on all {self.total:,} examples: this is leave-one-out itself."
-        return (
-            f"{units} units were screened in bfloat16, {confirmed} of them ran again in float32 on all "
-            f"{self.total:,} examples, where the two differ by up to {self.error:.2g}. The others lie above the lowest "
-            "by more than such an error is likely to be (95% for all of them together, errors taken as normal)."
+            return tr(
+                "All {units} units ran in float32 on all {total:,} examples: this is leave-one-out itself.",
+                units=units,
+                total=self.total,
+            )
+        return tr(
+            "{units} units were screened in bfloat16, {confirmed} of them ran again in float32 on all {total:,} "
+            "examples, where the two differ by up to {error:.2g}. The others lie above the lowest by more than such an "
+            "error is likely to be (95% for all of them together, errors taken as normal).",
+            units=units,
+            confirmed=confirmed,
+            total=self.total,
+            error=self.error,
         )
 
 

@@ -10,6 +10,8 @@ from playwright.sync_api import expect
 
 from pruning.masks import Mask
 from tests.e2e.driver import Dashboard
+from ui.sentence import PLACEHOLDER
+from ui.streamlits_words import PLACES
 
 pytestmark = pytest.mark.e2e
 
@@ -20,7 +22,9 @@ PATHS = (
 )  # fmt: skip
 # Four words of Latin letters in a row are a sentence; programs, commands, papers and somebody's data are not ours.
 SENTENCE = re.compile(r"[A-Za-z][a-z']+(?: [a-z][a-z']+){3,}")
-STREAMLITS = ("Navigate to home page",)  # said by Streamlit itself, in English only
+STREAMLITS = {text for texts in PLACES.values() for text in texts}
+BEGINNINGS = ("Help for ", "Remove ", "Shortcut ")  # of those with a name in them
+NAMES = "[...document.querySelectorAll('[aria-label], [placeholder]')].flatMap(e => [e.ariaLabel, e.placeholder])"
 TEXT_OF_OURS = """(main) => {
     const copy = main.cloneNode(true);
     for (const one of copy.querySelectorAll("code, pre, a[href^='http'], style, .headroom-figures p")) one.remove();
@@ -36,8 +40,24 @@ def test_nothing_is_left_in_english(visit: Visit, path: str) -> None:
     expect(dashboard.page.locator("html")).to_have_attribute("lang", "zh-CN")
     for part in (dashboard.page.get_by_test_id("stMain"), dashboard.sidebar):
         assert SENTENCE.findall(part.evaluate(TEXT_OF_OURS)) == []
-    names = dashboard.page.evaluate("[...document.querySelectorAll('[aria-label]')].map(e => e.ariaLabel).join('\\n')")
-    assert [name for name in SENTENCE.findall(names) if name not in STREAMLITS] == []
+    names = {name for name in dashboard.page.evaluate(NAMES) if name} - {PLACEHOLDER}
+    assert [name for name in names if name in STREAMLITS or name.startswith(BEGINNINGS)] == []
+    assert SENTENCE.findall("\n".join(names)) == []
+
+
+def test_streamlits_own_words_follow_the_reader(visit: Visit) -> None:
+    dashboard = visit("/tradeoff?lang=zh&data=tweets")
+    menu = dashboard.page.get_by_test_id("stMainMenuButton")
+    expect(menu).to_have_attribute("aria-label", "主菜单")
+    box = dashboard.settled().page.get_by_test_id("stMain").get_by_role("combobox").first
+    box.fill("nothing of this name")
+    expect(dashboard.page.get_by_text("没有结果")).to_be_visible()
+    for _ in range(2):  # what was typed, and the list, which hides the page from others
+        box.press("Escape")
+    dashboard.sidebar.get_by_role("radio", name="English").click()
+    expect(menu).to_have_attribute("aria-label", "Main menu")
+    expect(dashboard.box("Model")).to_have_value("MiniLM, movie-review sentiment")
+    expect(dashboard.page.get_by_test_id("stMultiSelectTagsContainer").first).to_contain_text("Absolute gradient")
 
 
 def test_the_browsers_language_is_spoken_and_the_switch_is_kept_in_the_link(visit: Visit) -> None:

@@ -6,7 +6,6 @@ files need its place, and with the process. Every file belongs to the session th
 
 from __future__ import annotations
 
-import json
 import os
 import shutil
 import subprocess
@@ -26,6 +25,7 @@ from pruning.errors import UnsupportedError
 from pruning.language import Later, later, mark
 from pruning.models import number_setting
 from ui.export.browser import Format, convert
+from ui.export.onnx_process import read_answer
 from ui.export.script import FOLDER, prune_command
 from ui.export.subject import Subject
 from ui.export.told import checked, inputs
@@ -267,7 +267,7 @@ def _translate(job: Job, written: Exported, home: Path) -> dict[str, Any]:
     last = next((line for line in reversed(lines) if line.startswith("{")), "")
     if not last:
         raise UnsupportedError("the exporter has stopped: {error}", error=problems[-1][:300])
-    found = json.loads(last)
+    found = read_answer(last)
     if message := found.pop("error", ""):
         raise UnsupportedError(message, **found["values"])
     return found

@@ -62,7 +62,7 @@ def _after(lesson: Lesson, revealed: bool) -> None:
             st.switch_page(f"pages/{lesson.page}.py")
     found = [references()[key] for key in lesson.references if key in references()]
     for one in found:
-        st.caption(f"{tr('Read more:')} {cited(one)}")
+        st.caption(tr("Read more: {reference}", reference=cited(one)))
 
 
 def cited(reference: Reference) -> str:
@@ -89,7 +89,8 @@ def _ways(lesson: Lesson, shared: str) -> None:
         st.button(tr("All lessons"), on_click=open_lesson, args=("",), width="content")
         with st.popover(tr("Copy link for the class"), width="content"):
             text = tr("It opens this lesson with the model, the data and the mask that you see now.")
-            st.caption(f"{text} {tr('Whoever opens it is in class {code}.', code=shared)}" if shared else text)
+            group = tr("Whoever opens it is in class {code}.", code=shared) if shared else ""
+            st.caption(tr("{first} {second}", first=text, second=group) if group else text)
             st.code(class_link(shared), language=None, wrap_lines=True)
 
 

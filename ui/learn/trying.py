@@ -139,7 +139,8 @@ def _reveal(lesson: Lesson, attempt: Attempt, outcome: Outcome, subject: Subject
     truth, scale = truth_of(outcome), attempt.scale
     with st.container(key="verdict"):
         st.subheader(verdict(attempt.guess, truth, scale), anchor=False)
-        st.markdown(f"{_score_line(lesson.slug, score(attempt.guess, truth, scale))} {lesson.reveal}")
+        line = _score_line(lesson.slug, score(attempt.guess, truth, scale))
+        st.markdown(tr("{first} {second}", first=line, second=lesson.reveal))
         figure = guess_and_truth(attempt.guess, truth, scale, theme, outcome.samples)
         alt = f"{figure.layout.title.text}".split("<br>")[0].removeprefix("<b>").removesuffix("</b>")
         alt = f"{alt}. {told(truth, scale, outcome.samples)}"
