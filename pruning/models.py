@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     import torch
 
 Source = Literal["built-in", "local folder", "hub"]
+MOST_LAYERS = 1000  # unless the weights have as many tensors
 TOKENIZER_FILES = ("tokenizer.json", "tokenizer_config.json", "vocab.txt", "vocab.json")
 
 
@@ -172,7 +173,7 @@ def load_folder(spec: ModelSpec, folder: Path, on_step: OnStep, fingerprint: str
         ModelError: The folder is not complete, not in safetensors, needs remote code, or does not fit in memory.
     """
     config = _read_config(folder, spec)
-    _check_weights(folder, spec)
+    _check_weights(folder, config, spec)
     architecture = _architecture(config, folder, spec)
     on_step(later("Loading {name}", name=architecture.__name__))
     try:
@@ -225,7 +226,7 @@ def _read_config(folder: Path, spec: ModelSpec) -> Any:
         ) from error
 
 
-def _check_weights(folder: Path, spec: ModelSpec) -> None:
+def _check_weights(folder: Path, config: Any, spec: ModelSpec) -> None:
     files = list(folder.glob("*.safetensors"))
     if not files:
         others = [p.name for p in (*folder.glob("*.bin"), *folder.glob("*.pt"), *folder.glob("*.h5"))]
@@ -237,6 +238,26 @@ def _check_weights(folder: Path, spec: ModelSpec) -> None:
             found=found,
         )
     check_memory(spec.name, sum(bytes_in_memory(p, spec) for p in files))
+    tensors = sum(_tensors_in(p) for p in files)
+    layers = getattr(getattr(config, "text_config", config), "num_hidden_layers", None)
+    if isinstance(layers, int) and layers > max(MOST_LAYERS, tensors):  # only making them would take for ever
+        raise ModelError(
+            "{name} cannot be loaded: its config.json asks for {layers:,} layers, and its weights have {tensors:,} "
+            "tensors",
+            name=spec.name,
+            layers=layers,
+            tensors=tensors,
+        )
+
+
+def _tensors_in(path: Path) -> int:
+    from safetensors import SafetensorError, safe_open
+
+    try:
+        with safe_open(path, framework="numpy") as file:
+            return len(file.keys())
+    except (SafetensorError, OSError):
+        return 0  # loading it says what is wrong with it
 
 
 def bytes_in_memory(path: Path, spec: ModelSpec) -> int:

@@ -145,3 +145,5 @@ def test_language_modeling_loss_and_token_accuracy() -> None:
     metrics = task.metrics(found, np.full(3, -1), 0, 0)
     assert metrics["perplexity"].value == pytest.approx(math.exp(found.losses.mean()))
     assert metrics["perplexity"].low < metrics["perplexity"].value < metrics["perplexity"].high
+    single = task.metrics(task.outcome(logits[:1], Batch((0,), {"input_ids": ids[:1]}, None)), np.full(1, -1), 0, 0)
+    assert not np.isfinite([single["perplexity"].low, single["perplexity"].high]).any(), "one text has no interval"

@@ -174,6 +174,7 @@ SPOILED = {
     "no heads": (change(num_attention_heads=0), "cannot be loaded"),
     "uneven heads": (change(num_attention_heads=5), "cannot be loaded"),
     "other sizes": (change(intermediate_size=128), r"is \(64,\) in its weights but \(128,\) by its config.json"),
+    "endless layers": (change(num_hidden_layers=100_000), r"asks for 100,000 layers, and its weights have \d+ tensors"),
     "own code": (
         change(model_type="mine", auto_map={"AutoModel": "modeling.Mine"}),
         "brings its own code: .*--trust-remote-code",

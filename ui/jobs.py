@@ -2,7 +2,8 @@
 
 All evaluations of all sessions go through one worker thread, because two at once on the same cores take longer than one
 after the other. Every session has at most one job of a kind: a newer one cancels and replaces the older, so nobody can
-fill the queue. Work that is a generator gives way to the next job at every ``yield``, so that all have their turn.
+fill the queue. Work that is a generator gives way to the next job at every ``yield``, so that all have their turn. Work
+of those who have closed their browser comes after that of the others: they may come back.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from typing import Any, Literal
 
 from pruning.errors import Cancelled, PruningError
 from pruning.language import Later
+from ui.presence import gone
 
 EXIT_SECONDS = 20.0  # for a step of work to end; each batch looks whether it is still wanted
 KEPT_JOBS = 300  # finished ones included
@@ -131,13 +133,17 @@ class Worker:
     def place(self, job: Job) -> int:
         """How many jobs are before this one; 0 when it is its turn."""
         with self._changed:
-            waiting = [other for other in self._queue if other.state == "waiting"]
+            waiting = self._in_turn()
             return waiting.index(job) + (self._running is not None) if job in waiting else 0
+
+    def _in_turn(self) -> list[Job]:
+        """The jobs that wait: first come, first served, and nobody waits for those who are gone."""
+        return sorted((job for job in self._queue if job.state == "waiting"), key=lambda job: gone(job.owner[0]))
 
     def _loop(self) -> None:
         while True:
             with self._changed:
-                while not (queue := [job for job in self._queue if job.state == "waiting"]):
+                while not (queue := self._in_turn()):
                     if self._stopped:
                         return
                     self._changed.wait()

@@ -27,7 +27,7 @@ from pruning.language import Later, later, mark
 from pruning.masks import Mask
 from pruning.models import ModelSpec, number_setting, threads_setting
 from pruning.scopes import Scope
-from ui import allowed
+from ui import allowed, presence
 from ui.compare.pairs import Pairs
 from ui.export.exports import Exports
 from ui.head.looks import Looks
@@ -85,19 +85,24 @@ class Store:
         self.evaluator, self.scorer, self.reader = Worker("evaluator"), Worker("scorer"), Worker("reader")
         self._models: dict[str, Loading] = {}  # the one that was asked for last is the last
         self._lock, self._load_lock = threading.Lock(), threading.Lock()
+        self._threads: list[threading.Thread] = []
+        atexit.register(self._let_go)
         self._examples, self.measurements = Cache(KEPT_DATA), Measurements(self._is_loaded)
         measure = self.measurements.measure
-        self.maps = Maps(self.scorer, self.evaluator, self.calibration)
+        results = self.measurements.results
+        self.maps = Maps(self.scorer, self.evaluator, self.calibration, results)
         self.recorder = Recorder(database_setting(), HISTORY_RECORDS)
-        self.sweeps = Sweeps(self.scorer, self.recorder)
+        self.sweeps = Sweeps(self.scorer, self.recorder, results)
         self.replacements = Replacements(self.calibration)
-        self.plans = Plans(Worker("planner"), self.calibration)
+        self.plans = Plans(Worker("planner"), self.calibration, results)
         self.recoveries = Recoveries(self.evaluator, self.examples, self.replacements, measure, self.recorder)
         self.exports = Exports(self.replacements, self.recorder)
         self.pairs = Pairs(self.evaluator, self.examples, self.replacements, self.recoveries, measure)
         self.looks = Looks(self.evaluator, self.examples, self.measurements)
-        self.presentations = Presentations(self.evaluator, self.plans, self.replacements, self.examples, measure)
-        self.learner = Learner(self.examples, self.recorder)
+        self.presentations = Presentations(
+            self.evaluator, self.plans, self.replacements, self.examples, self.measurements
+        )
+        self.learner = Learner(self.examples, self.recorder, results)
 
     # Models ------------------------------------------------------------------------------------------------------
 
@@ -109,9 +114,15 @@ class Store:
                 loading = Loading(name, started=time.monotonic())
                 thread = threading.Thread(target=self._load, args=(loading,), name=f"load {name}", daemon=True)
                 thread.start()
-                atexit.register(thread.join, EXIT_SECONDS)
+                self._threads = [one for one in self._threads if one.is_alive()] + [thread]
             self._models[name] = loading
             return loading
+
+    def _let_go(self) -> None:
+        """At the end of the process: a thread that is killed inside torch aborts it, so all have some time together."""
+        until = time.monotonic() + EXIT_SECONDS
+        for thread in self._threads:
+            thread.join(max(0.0, until - time.monotonic()))
 
     def _load(self, loading: Loading) -> None:
         with self._load_lock:  # one at a time, so that memory is checked against what is really free
@@ -264,4 +275,5 @@ def session_id() -> str:
         import uuid
 
         context["session_id"] = uuid.uuid4().hex
+        presence.note(context["session_id"])
     return context["session_id"]

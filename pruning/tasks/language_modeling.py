@@ -57,10 +57,11 @@ class LanguageModeling(Task):
     def metrics(self, outcome: Outcome, targets: np.ndarray, classes: int, seed: int) -> dict[str, Estimate]:
         """Token accuracy, loss, perplexity (the exponential of the mean loss) and mean confidence."""
         loss = mean(outcome.losses)
-        perplexity = Estimate(*(float(np.exp(min(v, 700.0))) for v in (loss.value, loss.low, loss.high)))
+        # infinite ends, of a single text, stay so
+        ends = (float(np.exp(min(v, 700.0))) if np.isfinite(v) else v for v in (loss.value, loss.low, loss.high))
         return {
             "accuracy": mean(outcome.hits),
             "loss": loss,
-            "perplexity": perplexity,
+            "perplexity": Estimate(*ends),
             "confidence": mean(outcome.confidences),
         }

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import gc
+import threading
 import weakref
 
 import pytest
 
+from ui import jobs
 from ui.jobs import KEPT_JOBS, Job, Worker
 
 
@@ -47,3 +49,17 @@ def test_a_finished_job_lets_go_of_its_model() -> None:
     gc.collect()
     assert job.result == "result"
     assert gone() is None
+
+
+def test_nobody_waits_for_the_work_of_a_closed_browser(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(jobs, "gone", lambda session: session == "closed")
+    worker, gate, order = Worker(), threading.Event(), list[str]()
+    first = worker.submit(Job(("first", "evaluate"), 1, lambda job: gate.wait(5)))
+    closed, here = (
+        worker.submit(Job((name, "evaluate"), 1, lambda job: order.append(job.owner[0]))) for name in ("closed", "here")
+    )
+    places = [worker.place(closed), worker.place(here)]
+    gate.set()
+    assert all(job.finished.wait(5) for job in (first, closed, here))
+    assert order == ["here", "closed"]
+    assert places[0] == places[1] + 1
