@@ -6,6 +6,7 @@ import base64
 import hashlib
 import os
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -76,7 +77,8 @@ class DataSpec:
     Attributes:
         name: ``demo``, another built-in name, a file, a hub dataset id, or a kept source (``own-…``, see
             `pruning.sources`), which knows its columns.
-        split: Calibration rows choose, evaluation rows measure. A file without a ``split`` column is used whole.
+        split: Calibration rows choose, evaluation rows measure. A file is used whole unless its column ``split`` has
+            such rows, by the names of `HUB_SPLITS`.
         samples: The first rows only; ``None`` for all.
         text_column, label_column: Found by their usual names where they are not given.
     """
@@ -98,6 +100,7 @@ class Dataset:
         rows: Row of each example in its source, from 0.
         dropped: Rows that were left out because their text or label is empty.
         fingerprint: Hash of inputs and labels.
+        split: What the source calls the split that the rows are of; ``None`` where it was used whole.
     """
 
     spec: DataSpec
@@ -106,13 +109,21 @@ class Dataset:
     rows: tuple[int, ...]
     dropped: int
     fingerprint: str
+    split: str | None = None
 
     def __len__(self) -> int:
         return len(self.inputs)
 
     def first(self, count: int) -> Dataset:
         """The first ``count`` examples."""
-        return dataset_of(self.spec, self.inputs[:count], self.labels[:count], self.rows[:count], self.dropped)
+        return self.at(range(min(count, len(self))))
+
+    def at(self, positions: Sequence[int]) -> Dataset:
+        """The examples at some positions, in that order."""
+        inputs, rows = tuple(self.inputs[i] for i in positions), tuple(self.rows[i] for i in positions)
+        labels = tuple(self.labels[i] for i in positions) if self.labels else ()
+        found = dataset_of(self.spec, inputs, labels, rows, self.dropped)
+        return replace(found, split=self.split)
 
 
 def load_data(spec: DataSpec | str = "demo") -> Dataset:
@@ -128,7 +139,7 @@ def load_data(spec: DataSpec | str = "demo") -> Dataset:
         from pruning.sources import read_source
 
         return read_source(spec)
-    frame = _read_frame(spec)
+    frame, split = _read_frame(spec)
     text_column, label_column = usual_columns(frame, spec)
     labels = list(frame[label_column]) if label_column else []
     inputs = [image_uri(value) if isinstance(value, dict) else value for value in frame[text_column]]
@@ -138,14 +149,15 @@ def load_data(spec: DataSpec | str = "demo") -> Dataset:
     chosen = keep[: spec.samples]
     kept_labels = tuple(plain_label(labels[i]) for i in chosen) if labels else ()
     rows = tuple(int(frame.index[i]) for i in chosen)
-    return dataset_of(spec, tuple(str(inputs[i]) for i in chosen), kept_labels, rows, len(inputs) - len(keep))
+    found = dataset_of(spec, tuple(str(inputs[i]) for i in chosen), kept_labels, rows, len(inputs) - len(keep))
+    return replace(found, split=split)
 
 
 def choosing_and_measuring(spec: DataSpec) -> tuple[Dataset, Dataset]:
     """Rows that choose what to remove and rows that measure the result; no row is in both.
 
-    An out-of-domain set is paired with the calibration rows of its home. A source without a ``split`` column is
-    divided: its even rows choose, its odd rows measure.
+    An out-of-domain set is paired with the calibration rows of its home. A source without splits is divided: its even
+    rows choose, its odd rows measure. Where only one of the two splits is there, the other rows take the other part.
 
     Raises:
         DataError: The source cannot be read, or has too few rows to be divided.
@@ -154,16 +166,20 @@ def choosing_and_measuring(spec: DataSpec) -> tuple[Dataset, Dataset]:
     choosing = load_data(replace(spec, name=home, split="calibration"))
     measuring = load_data(replace(spec, split="evaluation"))
     if home != spec.name or choosing.fingerprint != measuring.fingerprint:
-        return choosing, measuring
+        return _without(choosing, measuring), _without(measuring, choosing)
     if len(choosing) < 2:
         raise DataError(
             "{name} has one row: some rows choose and others measure, so there must be at least two", name=spec.name
         )
-    return _every_second(choosing, 0), _every_second(measuring, 1)
+    return choosing.at(range(0, len(choosing), 2)), measuring.at(range(1, len(measuring), 2))
 
 
-def _every_second(data: Dataset, first: int) -> Dataset:
-    return dataset_of(data.spec, data.inputs[first::2], data.labels[first::2], data.rows[first::2], data.dropped)
+def _without(data: Dataset, other: Dataset) -> Dataset:
+    """A source that was used whole, because it lacks the split that was asked for, without the rows of the other."""
+    if data.split is not None or other.split is None:
+        return data
+    taken = set(other.rows)
+    return data.at([i for i, row in enumerate(data.rows) if row not in taken])
 
 
 def dataset_of(
@@ -174,20 +190,26 @@ def dataset_of(
     return Dataset(replace(spec, samples=len(inputs)), inputs, labels, rows, dropped, digest)
 
 
-def _read_frame(spec: DataSpec) -> pd.DataFrame:
+def _read_frame(spec: DataSpec) -> tuple[pd.DataFrame, str | None]:
+    """The rows of the asked split, and its name in the source; the whole source where it has no such split."""
+    split: str | None = None
     if spec.name in BUILT_IN_DATA:
-        frame = read_file(built_in_file(spec.name, spec.split))
+        frame, split = read_file(built_in_file(spec.name, spec.split)), spec.split
     elif Path(spec.name).suffix.lower() in READERS or _exists(Path(spec.name)):
         frame = read_file(Path(os.path.expanduser(spec.name)))  # noqa: PTH111  pathlib's raises at an unknown ~user
     else:
-        frame = _read_hub(spec)
-    if "split" in frame.columns and frame["split"].isin(["calibration", "evaluation"]).any():
-        frame = frame[frame["split"] == spec.split]
+        frame, split = _read_hub(spec)
+    if "split" in frame.columns and split is None:
+        named = frame["split"].astype(str).str.strip().str.casefold()
+        names = (spec.split, *HUB_SPLITS[spec.split])
+        own = bool(named.isin(_SPLITS).any())  # then it is made for this, and lacks rows where it lacks a split
+        split = next((name for name in names if (named == name).any()), spec.split if own else None)
+        frame = frame if split is None else frame[named == split]
     if not len(frame):
         if "split" in frame.columns:
             raise DataError("{name} has no rows in the split {split}", name=spec.name, split=later(spec.split))
         raise DataError("{name} has no rows", name=spec.name)
-    return frame
+    return frame, split
 
 
 def built_in_file(name: str, split: Split) -> Path:
@@ -252,7 +274,7 @@ def _exists(path: Path) -> bool:
         return False
 
 
-def _read_hub(spec: DataSpec) -> pd.DataFrame:
+def _read_hub(spec: DataSpec) -> tuple[pd.DataFrame, str]:
     import datasets
     from datasets import get_dataset_split_names, load_dataset
 
@@ -267,7 +289,7 @@ def _read_hub(spec: DataSpec) -> pd.DataFrame:
                 splits=", ".join(available),
                 split=later(spec.split),
             )
-        return load_dataset(spec.name, split=split).to_pandas()
+        return load_dataset(spec.name, split=split).to_pandas(), split
     except DataError:
         raise
     except (OSError, ValueError, RuntimeError) as error:

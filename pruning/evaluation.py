@@ -57,11 +57,16 @@ class Evaluation:
     def complete(self) -> bool:
         return self.samples == self.total
 
-    def predictions(self) -> list[dict[str, Any]]:
-        """One row per example: text, label, prediction, confidence, loss."""
+    def predictions(self, numbers: Sequence[int] | None = None) -> list[dict[str, Any]]:
+        """One row per example: its number, text, label, prediction, confidence, loss.
+
+        Args:
+            numbers: Row of each example in its source, as in `Dataset.rows`; positions among the examples without it.
+        """
         rows = []
         for i, position in enumerate(self.positions):
-            row: dict[str, Any] = {"row": int(position), "text": self.texts[position]}
+            number = int(position) if numbers is None else numbers[position]
+            row: dict[str, Any] = {"row": number, "text": self.texts[position]}
             if self.class_names:
                 row["label"] = self.class_names[self.targets[i]]
                 row["predicted"] = self.class_names[self.outcome.predicted[i]]
@@ -70,7 +75,8 @@ class Evaluation:
             rows.append(row)
         return rows
 
-    def to_json(self, predictions: bool = True) -> dict[str, Any]:
+    def to_json(self, predictions: bool = True, numbers: Sequence[int] | None = None) -> dict[str, Any]:
+        """For JSON; ``numbers`` as in `predictions`."""
         value: dict[str, Any] = {
             "task": self.task,
             "metrics": {name: estimate.to_json() for name, estimate in self.metrics.items()},
@@ -81,7 +87,7 @@ class Evaluation:
             "model": self.model,
             "data": self.data,
         }
-        return {**value, "predictions": self.predictions()} if predictions else value
+        return {**value, "predictions": self.predictions(numbers)} if predictions else value
 
 
 OnProgress = Callable[[int, int], None]  # examples done, examples in all; may raise Cancelled
@@ -261,7 +267,7 @@ def compare(before: Evaluation, after: Evaluation, seed: int = 0) -> Comparison:
         raise PruningError("these evaluations have no example in common")
     first, second, targets = _take(before.outcome, at), _take(after.outcome, to), before.targets[at]
     differences = {"loss": mean(second.losses - first.losses)}
-    differences["confidence"] = mean(second.confidences - first.confidences)
+    differences["confidence"] = mean(second.confidences - first.confidences, -1.0, 1.0)
     if not before.class_names:
         return Comparison({"accuracy": mean(second.hits - first.hits), **differences}, None, (), len(common))
     better = int(((first.hits == 0) & (second.hits == 1)).sum())
@@ -281,11 +287,16 @@ def _take(outcome: Outcome, where: np.ndarray) -> Outcome:
 def _bootstrap_differences(
     first: Outcome, second: Outcome, targets: np.ndarray, classes: int, seed: int
 ) -> dict[str, Estimate]:
-    """Paired bootstrap of the metrics that are not means; both models are resampled with the same examples."""
+    """Paired bootstrap of the metrics that are not means; both models are resampled with the same examples.
+
+    The examples are sorted first, so that their order does not matter.
+    """
     from pruning.statistics import RESAMPLES
     from pruning.tasks.classification import calibration_error, confusion, ratios, scores_of
 
     count = len(targets)
+    order = np.lexsort((targets, *(v for o in (first, second) for v in (o.predicted, o.hits, o.confidences))))
+    first, second, targets = _take(first, order), _take(second, order), targets[order]
     draws = np.random.default_rng(seed).multinomial(count, np.full(count, 1 / count), size=RESAMPLES // 4)
     weights = draws.astype(float)  # (resample, example)
     actual = np.eye(classes)[targets]  # (example, class)
@@ -300,10 +311,11 @@ def _bootstrap_differences(
     resampled = scores(second, weights) - scores(first, weights)
     plain = point(second) - point(first)
     names = ("f1", "precision", "recall")
-    result = {name: percentile_interval(float(plain[i]), resampled[i]) for i, name in enumerate(names)}
+    result = {name: percentile_interval(float(plain[i]), resampled[i], count) for i, name in enumerate(names)}
     one = np.ones((1, count))
     errors = [calibration_error(o.confidences, o.hits, w) for w in (one, weights) for o in (second, first)]
-    result["calibration_error"] = percentile_interval(float((errors[0] - errors[1])[0]), errors[2] - errors[3])
+    value = float((errors[0] - errors[1])[0])
+    result["calibration_error"] = percentile_interval(value, errors[2] - errors[3], count)
     return result
 
 

@@ -9,6 +9,7 @@ import numpy as np
 
 Z95 = 1.959963984540054
 RESAMPLES = 2000
+FEWEST = 20  # examples that a bootstrap needs: of one example all resamples are equal, which is no certainty
 
 
 @dataclass(frozen=True)
@@ -31,11 +32,12 @@ def proportion(successes: int, count: int) -> Estimate:
     return Estimate(p, min(p, max(0.0, centre - half)), max(p, min(1.0, centre + half)))
 
 
-def mean(values: np.ndarray) -> Estimate:
-    """A mean with the interval of Student's t.
+def mean(values: np.ndarray, least: float = -math.inf, most: float = math.inf) -> Estimate:
+    """A mean with the interval of Student's t; a single value has none.
 
     Args:
         values: ``(example,)``.
+        least, most: What the mean can be: the interval of a few values may reach beyond, and ends there.
     """
     from scipy.stats import t
 
@@ -44,13 +46,13 @@ def mean(values: np.ndarray) -> Estimate:
     if len(values) < 2:
         return Estimate(centre, -math.inf, math.inf)
     half = float(t.ppf(0.975, len(values) - 1) * values.std(ddof=1) / math.sqrt(len(values)))
-    return Estimate(centre, centre - half, centre + half)
+    return Estimate(centre, min(centre, max(least, centre - half)), max(centre, min(most, centre + half)))
 
 
 def paired_proportion(better: int, worse: int, count: int) -> Estimate:
     """Difference of two proportions on the same examples.
 
-    The interval adds one to each discordant count (Bonett & Price, Psychometrika 2012), so that it has a width
+    The interval adds one to each discordant count (Bonett & Price, J. Educ. Behav. Stat. 2012), so that it has a width
     even where nothing flipped; the value is the plain difference.
     """
     p12, p21 = (better + 1) / (count + 2), (worse + 1) / (count + 2)
@@ -70,10 +72,14 @@ def difference_of(first: Estimate, second: Estimate) -> Estimate:
     return Estimate(value, value - down, value + up)
 
 
-def percentile_interval(value: float, resampled: np.ndarray) -> Estimate:
-    """The percentile bootstrap interval (Efron & Tibshirani 1993), never excluding the value itself."""
+def percentile_interval(value: float, resampled: np.ndarray, count: int = FEWEST) -> Estimate:
+    """The percentile bootstrap interval (Efron & Tibshirani 1993), never excluding the value itself.
+
+    Args:
+        count: Of the examples that were resampled; below `FEWEST` there is no interval.
+    """
     finite = resampled[np.isfinite(resampled)]
-    if not len(finite):
+    if not len(finite) or count < FEWEST:
         return Estimate(value, -math.inf, math.inf)
     low, high = np.percentile(finite, [2.5, 97.5])
     return Estimate(value, min(value, float(low)), max(value, float(high)))

@@ -186,8 +186,40 @@ def test_evaluate_with_heads_with_a_mask_and_with_a_plan(
 
 def test_one_row_has_no_interval_for_its_mean_and_json_says_null(run: Run, bert_folder: Path, reviews: Path) -> None:
     value = run("evaluate", bert_folder, "--data", reviews, "--samples", 1, "--json", "-").value
-    assert value["metrics"]["loss"]["low"] is None
+    assert all(value["metrics"][name]["low"] is None for name in ("loss", "f1", "calibration_error"))
+    shown = run("evaluate", bert_folder, "--data", reviews, "--samples", 1).stdout
+    assert "(no interval)" in shown
+    assert "inf" not in shown
     assert math.isfinite(value["metrics"]["loss"]["value"])
+
+
+def test_rows_are_numbered_as_in_the_file_and_those_left_out_are_counted(
+    run: Run, bert_folder: Path, tmp_path: Path
+) -> None:
+    path = tmp_path / "gaps.csv"
+    path.write_text("text,label\n,1\na good film,\na bad film,0\n  ,1\na film,1\n", encoding="utf-8")
+    command = ["evaluate", bert_folder, "--data", path]
+    value = run(*command, "--json", "-").value
+    assert [row["row"] for row in value["predictions"]] == [2, 4]
+    assert [row["text"] for row in value["predictions"]] == ["a bad film", "a film"]
+    assert value["dropped"] == 3
+    assert "left out: 3 rows without a text or a label" in run(*command).stdout
+    assert run("score", bert_folder, "--data", path, "--json", "-").value["dropped"] == 3
+
+
+def test_the_split_that_is_used_is_named(run: Run, bert_folder: Path, tmp_path: Path) -> None:
+    path = tmp_path / "splits.csv"
+    path.write_text("text,label,split\na good film,1,train\na bad film,0,validation\n", encoding="utf-8")
+    command = ["evaluate", bert_folder, "--data", path]
+    value = run(*command, "--json", "-").value
+    assert (value["split"], [row["row"] for row in value["predictions"]]) == ("validation", [1])
+    assert "rows: those of the split validation" in run(*command).stdout
+
+
+def test_a_sweep_takes_its_seed(run: Run, bert_folder: Path, reviews: Path, tmp_path: Path) -> None:
+    command = ["sweep", bert_folder, "--data", reviews, "--samples", 4, "--calibration-samples", 4, "--seed", 7]
+    more = ["--criteria", "random", "--strategies", "uniform", "--budgets", "heads=0.5", "-o", tmp_path / "t.csv"]
+    assert {row["seed"] for row in run(*command, *more, "--json", "-").value["rows"]} == {7}
 
 
 @pytest.mark.slow
@@ -206,6 +238,7 @@ def test_the_demo_on_all_its_evaluation_rows() -> None:
 
 BERT, DATA = "{bert}", "{reviews}"
 SCORE, EVALUATE = ("score", BERT, "--data", DATA), ("evaluate", BERT, "--data", DATA)
+SWEEP = ("sweep", BERT, "--data", DATA, "-o", "{tmp}/table.csv")
 BAD: dict[tuple[str, ...], str] = {
     ("prune-everything",): "No such command",
     ("models", "extra"): "unexpected extra argument",
@@ -239,6 +272,9 @@ BAD: dict[tuple[str, ...], str] = {
     ("score", BERT, "--data", "a" * 5000 + ".csv"): "there is no file",
     ("score", BERT, "--data", "tweets"): "is an evaluation set",
     ("score", BERT, "--data", "demo"): "is not a label of this model",
+    (*SWEEP, "--split", "calibration"): "chooses on calibration rows and measures on evaluation rows",
+    (*SWEEP, "--seed", "7", "--seeds", "1,2"): "either --seed or --seeds",
+    (*SWEEP, "--seeds", "0,-1"): "whole numbers from 0",
     (*EVALUATE, "--heads", "0:4"): "head 0:4 does not exist: site 0",
     (*EVALUATE, "--heads", "9:0"): "the model has 2 sites (0 to 1)",
     (*EVALUATE, "--heads", "first"): "is not a head: write site:head",

@@ -105,6 +105,27 @@ def test_a_split_column_chooses_the_rows(tmp_path: Path) -> None:
     assert len(read(write(tmp_path, ROWS | {"split": ["a", "b", "c"]}))) == 3, "other splits are another's business"
 
 
+@pytest.mark.parametrize(
+    ("splits", "calibration", "evaluation"),
+    [
+        (["train", "validation", "train", "test"], ("train", (0, 2)), ("validation", (1,))),
+        (["Test", "Train ", "test", "train"], ("train", (1, 3)), ("test", (0, 2))),
+        (["train", "holdout", "train", "holdout"], ("train", (0, 2)), (None, (0, 1, 2, 3))),
+        (["x", "y", "z", "z"], (None, (0, 1, 2, 3)), (None, (0, 1, 2, 3))),
+    ],
+)
+def test_splits_by_their_usual_names(tmp_path: Path, splits: list[str], calibration: Any, evaluation: Any) -> None:
+    path = write(tmp_path, {"text": list("abcd"), "label": [0, 1, 0, 1], "split": splits})
+    for split, expected in (("calibration", calibration), ("evaluation", evaluation)):
+        data = read(path, split=split)
+        assert (data.split, data.rows) == expected
+        assert data.first(1).split == data.split
+    choosing, measuring = choosing_and_measuring(DataSpec(str(path)))
+    assert not set(choosing.rows) & set(measuring.rows), "no row is in both"
+    assert choosing.rows
+    assert measuring.rows
+
+
 @pytest.mark.parametrize("kind", ["json", "parquet"])
 def test_a_stored_index_and_numbered_columns_do_no_harm(tmp_path: Path, kind: str) -> None:
     frame = pd.DataFrame({0: ["a", "b"], 1: [1, 0]}, index=["x", "y"]).rename(columns=str if kind == "parquet" else int)
@@ -195,6 +216,12 @@ def targets(model: LoadedModel, path: Path) -> tuple[int, ...]:
 def test_labels_are_names_or_numbers(demo: LoadedModel, tmp_path: Path) -> None:
     rows = {"text": list("abcd"), "label": ["Negative", "POSITIVE", "0", "1"]}
     assert targets(demo, write(tmp_path, rows)) == (0, 1, 0, 1)
+
+
+def test_whole_numbers_beside_gaps_are_labels_as_pandas_writes_them(demo: LoadedModel, tmp_path: Path) -> None:
+    path = write(tmp_path, {"text": list("abc"), "label": [1.0, None, 0.0]})
+    assert "1.0" in path.read_text()
+    assert targets(demo, path) == (1, 0)
 
 
 @pytest.mark.parametrize(

@@ -13,7 +13,7 @@ import torch
 from pruning import Cancelled, Evaluation, LoadedModel, Mask, MaskError, PruningError, compare, evaluate, wrap_model
 from pruning.evaluation import FIRST_STEP, STEP, evaluate_in_steps, random_steps
 from pruning.statistics import mcnemar, paired_proportion
-from pruning.tasks import Examples
+from pruning.tasks import Examples, Outcome
 from tests.families import FAMILIES, LM, NAMES, SCORED, examples_of, inputs_of, logits_of, model_of
 from tests.reference import head_columns, loss_of, zero_columns
 
@@ -194,6 +194,27 @@ def test_a_model_does_not_differ_from_itself(before: Evaluation) -> None:
     assert found.p_value == 1
     assert {e.value for e in found.differences.values()} == {0.0}
     assert found.differences["loss"].low == found.differences["loss"].high == 0
+
+
+def test_the_order_of_the_examples_does_not_matter(before: Evaluation, after: Evaluation) -> None:
+    order = np.random.default_rng(3).permutation(COUNT)
+
+    def moved(one: Evaluation) -> Evaluation:
+        arrays = (getattr(one.outcome, name)[order] for name in ("losses", "predicted", "confidences", "hits"))
+        return dataclasses.replace(one, outcome=Outcome(*arrays), targets=one.targets[order])
+
+    found, other = compare(before, after).differences, compare(moved(before), moved(after)).differences
+    for name, estimate in found.items():
+        ends = (other[name].low, other[name].value, other[name].high)
+        assert ends == pytest.approx((estimate.low, estimate.value, estimate.high), abs=1e-12)
+
+
+def test_few_common_examples_give_a_bootstrap_no_interval(before: Evaluation, after: Evaluation) -> None:
+    found = compare(before, without(after, COUNT - 5)).differences
+    assert not math.isfinite(found["f1"].low)
+    assert not math.isfinite(found["calibration_error"].high)
+    assert math.isfinite(found["accuracy"].low)
+    assert -1 <= found["confidence"].low <= found["confidence"].high <= 1
 
 
 def test_paired_intervals_are_narrower_than_unpaired_ones(before: Evaluation) -> None:

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from scipy.stats import binomtest, ttest_1samp
 
 from pruning.statistics import (
+    FEWEST,
     RESAMPLES,
     Estimate,
     difference_of,
@@ -21,7 +22,9 @@ from pruning.statistics import (
     proportion,
     resampled_counts,
 )
+from pruning.tasks import Outcome, tasks
 
+TASK = tasks()["text-classification"]
 counts = st.integers(1, 3000).flatmap(lambda n: st.tuples(st.integers(0, n), st.just(n)))
 
 
@@ -47,6 +50,14 @@ def test_mean_has_student_s_interval(values: list[float]) -> None:
 
 def test_the_mean_of_one_value_has_no_finite_interval() -> None:
     assert mean(np.array([3.0])).to_json() == {"value": 3.0, "low": -math.inf, "high": math.inf}
+
+
+def test_the_interval_of_a_mean_ends_where_the_mean_does() -> None:
+    """Two confidences, 0.6 and 0.9: Student's t alone would say from -1.2 to 2.7."""
+    found = mean(np.array([0.6, 0.9]), 0.0, 1.0)
+    assert (found.value, found.low, found.high) == pytest.approx((0.75, 0.0, 1.0))
+    assert mean(np.array([0.6, 0.9]), least=0.0).high == pytest.approx(mean(np.array([0.6, 0.9])).high)
+    assert mean(np.array([0.6]), 0.0, 1.0).to_json() == {"value": 0.6, "low": -math.inf, "high": math.inf}
 
 
 @given(st.integers(0, 400), st.integers(0, 400))
@@ -118,6 +129,41 @@ def test_percentile_interval_never_excludes_its_value() -> None:
     assert percentile_interval(5.0, np.linspace(0, 1, 101)).high == 5.0
     assert percentile_interval(0.5, np.linspace(0, 1, 101)).low == pytest.approx(0.025)
     assert percentile_interval(0.5, np.array([np.nan])).low == -math.inf
+
+
+def test_a_bootstrap_of_few_examples_has_no_interval() -> None:
+    draws = np.linspace(0, 1, 101)
+    assert percentile_interval(0.5, draws, FEWEST) == percentile_interval(0.5, draws)
+    assert percentile_interval(0.5, draws, FEWEST - 1) == Estimate(0.5, -math.inf, math.inf)
+
+
+@pytest.mark.parametrize("count", [1, 2, FEWEST - 1, FEWEST, 60])
+def test_metrics_claim_no_certainty_that_they_lack(count: int) -> None:
+    """All right: the accuracy has its interval; resamples that are all alike give F1 none, however many they are."""
+    targets = np.arange(count) % 2
+    outcome = Outcome(np.full(count, 0.1), targets, np.full(count, 0.9), np.ones(count))
+    found = TASK.metrics(outcome, targets, 2, 0)
+    assert found["accuracy"].low < found["accuracy"].value == 1
+    assert not any(math.isfinite(found[name].low) for name in ("f1", "precision", "recall"))
+    assert math.isfinite(found["calibration_error"].low) == (count >= FEWEST)
+
+
+def test_few_rows_keep_confidence_and_loss_within_what_can_be() -> None:
+    outcome = Outcome(np.array([0.1, 2.5]), np.array([1, 1]), np.array([0.55, 0.99]), np.array([1.0, 0.0]))
+    found = TASK.metrics(outcome, np.array([1, 0]), 2, 0)
+    assert (found["confidence"].low, found["confidence"].high, found["loss"].low) == (0, 1, 0)
+
+
+def test_no_interval_depends_on_the_order_of_the_examples() -> None:
+    generator, count = np.random.default_rng(5), 120
+    targets, predicted = generator.integers(0, 3, (2, count))
+    hits, confidences = (predicted == targets).astype(float), generator.uniform(1 / 3, 1, count)
+    order = generator.permutation(count)
+    one = TASK.metrics(Outcome(-np.log(confidences), predicted, confidences, hits), targets, 3, 0)
+    moved = (v[order] for v in (-np.log(confidences), predicted, confidences, hits))
+    other = TASK.metrics(Outcome(*moved), targets[order], 3, 0)
+    for name, estimate in one.items():
+        assert tuple(other[name].to_json().values()) == pytest.approx(tuple(estimate.to_json().values()), abs=1e-12)
 
 
 def test_the_difference_of_two_symmetric_estimates_has_the_textbook_interval() -> None:

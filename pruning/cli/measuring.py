@@ -2,13 +2,24 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from pruning.cli.options import Progress, data_options, load_examples, model_options, read_groups, read_mask, write
+from pruning.cli.options import (
+    Progress,
+    check_task,
+    data_options,
+    load,
+    model_options,
+    read_groups,
+    read_mask,
+    write,
+)
 from pruning.cli.planning import read_plan
 from pruning.cli.recovering import preview, preview_options
+from pruning.data import DataSpec
 from pruning.importance import ImportanceMap, get_criterion
 from pruning.importance.normalising import NORMALISATIONS, get_normalisation, normalise
 from pruning.scopes import SCOPES, parts_of, units_of
@@ -16,7 +27,9 @@ from pruning.scopes import SCOPES, parts_of, units_of
 if TYPE_CHECKING:
     import numpy as np
 
+    from pruning.data import Dataset
     from pruning.models import LoadedModel
+    from pruning.statistics import Estimate
     from pruning.tasks import Examples, Task
 
 
@@ -58,12 +71,12 @@ def score(names: tuple[str, ...], json_file: str | None, seed: int, batch_size: 
     get_normalisation(how, options["scope"])
     if options["lowest"] and (names != ("ablation",) or options["label_free"] or how != "none"):
         raise click.UsageError("--lowest goes with --criterion ablation alone, on its raw values and the data's labels")
-    model, task, examples = load_examples(options)
+    model, task, data, examples = _load(options)
     if options["screen"] and not options["lowest"]:
         raise click.UsageError("--screen goes with --lowest")
     if options["lowest"]:
-        found = _lowest(model, task, examples, {**options, "seed": seed, "batch_size": batch_size})
-        write(*found, json_file)
+        found, lines = _lowest(model, task, examples, {**options, "seed": seed, "batch_size": batch_size})
+        write({**found, **_rows_json(data)}, lines + _rows_lines(data), json_file)
         return
     maps = {}
     for name in names:
@@ -90,8 +103,41 @@ def score(names: tuple[str, ...], json_file: str | None, seed: int, batch_size: 
         "model": model.fingerprint,
         "data": examples.fingerprint,
         "truncated": examples.truncated,
+        **_rows_json(data),
     }
-    write(value, _score_lines(maps, value), json_file)
+    write(value, _score_lines(maps, value) + _rows_lines(data), json_file)
+
+
+def _load(options: dict[str, Any]) -> tuple[LoadedModel, Task, Dataset, Examples]:
+    """Model, task, rows and encoded examples; the rows are read first, because they are quick to get wrong."""
+    from pruning.data import load_data
+    from pruning.tasks import task_of
+
+    check_task(options["task"])
+    names = ("split", "samples", "text_column", "label_column")
+    data = load_data(DataSpec(options["data"], **{name: options[name] for name in names}))
+    model = load(options)
+    task = task_of(model, options["task"])
+    return model, task, data, task.encode(model, data)
+
+
+def _interval(estimate: Estimate) -> str:
+    if not (math.isfinite(estimate.low) and math.isfinite(estimate.high)):
+        return "no interval"
+    return f"95% interval {estimate.low:.4f} to {estimate.high:.4f}"
+
+
+def _rows_json(data: Dataset) -> dict[str, Any]:
+    return {"dropped": data.dropped, "split": data.split}
+
+
+def _rows_lines(data: Dataset) -> list[str]:
+    """Which rows of the source were used, and which were not."""
+    lines = [f"rows: those of the split {data.split}"] if data.split else []
+    if data.dropped:
+        missing = "a text or a label" if data.labels else "a text"
+        lines.append(f"left out: {data.dropped:,} row{'' if data.dropped == 1 else 's'} without {missing}")
+    return lines
 
 
 def _lowest(model: LoadedModel, task: Task, examples: Examples, options: dict[str, Any]) -> tuple[dict, list[str]]:
@@ -170,7 +216,7 @@ def evaluate(json_file: str | None, seed: int, batch_size: int, **options: Any) 
     from pruning.evaluation import evaluate as evaluate_mask
 
     mask, plan = read_mask(options), read_plan(options["mask_file"])
-    model, task, examples = load_examples(options)
+    model, task, data, examples = _load(options)
     mask = (mask | read_groups(options, model)).check(model.anatomy)
     compensation = preview(model, mask, plan, options)
     with Progress("evaluating") as progress:
@@ -184,11 +230,10 @@ def evaluate(json_file: str | None, seed: int, batch_size: int, **options: Any) 
             on_progress=progress,
             compensation=compensation,
         )
-    lines = [
-        f"{name:18} {e.value:8.4f}   (95% interval {e.low:.4f} to {e.high:.4f})" for name, e in found.metrics.items()
-    ]
+    lines = [f"{name:18} {e.value:8.4f}   ({_interval(e)})" for name, e in found.metrics.items()]
     parts = {"heads": mask.heads, "neurons": mask.neurons, "layers": mask.layers}
     removed = ", ".join(f"{len(units):,} {name}" for name, units in parts.items() if units) or "nothing"
     lines.append(f"n = {found.samples:,} · removed: {removed} · {found.seconds:.1f} s")
     lines += [str(compensation.words)] if compensation else []
-    write({**found.to_json(), "compensation": compensation.method if compensation else "none"}, lines, json_file)
+    used = {"compensation": compensation.method if compensation else "none", **_rows_json(data)}
+    write({**found.to_json(numbers=data.rows), **used}, lines + _rows_lines(data), json_file)

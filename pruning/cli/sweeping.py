@@ -31,7 +31,7 @@ WRITERS = {".csv": "to_csv", ".parquet": "to_parquet"}
 @click.option("--criteria", default=DEFAULT_CRITERION, show_default=True, metavar="A,B", help="Separated by commas.")
 @click.option("--strategies", default=DEFAULT_STRATEGY, show_default=True, metavar="A,B", help="Separated by commas.")
 @click.option("--budgets", default=BUDGETS, show_default=True, metavar="K=SHARE,…", help="What may remain, at most.")
-@click.option("--seeds", default="0", show_default=True, metavar="N,M", help="Each is a sweep of its own.")
+@click.option("--seeds", metavar="N,M", help="Each is a sweep of its own; --seed alone otherwise.")
 @click.option("--scope", "scopes", default="heads", show_default=True, metavar="A,B", help="heads, neurons, layers.")
 @click.option("--normalise", type=click.Choice(list(NORMALISATIONS)), default=DEFAULT_NORMALISE, show_default=True)
 @click.option("--compensate", type=click.Choice(COMPENSATIONS), default="none", show_default=True)
@@ -72,10 +72,16 @@ def _listed(text: str) -> list[str]:
 def _requests(options: dict[str, Any]) -> list[Request]:
     from pruning.search.planning import Request
 
+    if options["split"] != "evaluation":
+        raise click.UsageError("a sweep chooses on calibration rows and measures on evaluation rows: leave --split out")
+    if options["seeds"] and options["seed"]:
+        raise click.UsageError("give either --seed or --seeds, not both")
     try:
-        seeds = [int(seed) for seed in _listed(options["seeds"])]
+        seeds = [int(seed) for seed in _listed(options["seeds"] or str(options["seed"]))]
     except ValueError:
         raise click.UsageError(f"{options['seeds']!r} are not seeds: write whole numbers, like 0,1,2") from None
+    if min(seeds) < 0:
+        raise click.UsageError("seeds are whole numbers from 0")
     criteria, strategies = _listed(options["criteria"]), _listed(options["strategies"])
     for name in criteria:
         get_criterion(name)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import re
+from collections.abc import Container
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -49,12 +51,13 @@ class Classification(Task):
             raise DataError("{data} has no label column: name it with --label-column", data=data.spec.name)
         names = {name.casefold(): i for i, name in enumerate(model.labels)}
         numbers = {str(i): i for i in range(len(model.labels))}
-        spelled = {str(label).casefold() for label in data.labels}
+        spellings = [_spelling(label, names) for label in data.labels]
+        spelled = set(spellings)
         # Names may be numbers themselves (stars from 1 to 5): they count as numbers only where they cannot be names.
         indices = numbers if spelled <= numbers.keys() and not spelled <= names.keys() else numbers | names
         targets = []
-        for row, label in zip(data.rows, data.labels, strict=True):
-            index = indices.get(str(label).casefold())
+        for row, label, spelling in zip(data.rows, data.labels, spellings, strict=True):
+            index = indices.get(spelling)
             if index is None:
                 allowed = ", ".join(model.labels[:12])
                 raise DataError(
@@ -82,18 +85,26 @@ class Classification(Task):
         """Accuracy, F1, precision, recall, loss, mean confidence and calibration error, each with a 95% interval.
 
         With two classes, F1, precision and recall are those of class 1; with more, their mean over the classes that
-        occur as label or prediction.
+        occur as label or prediction. These three have no interval where all resamples agree, or where there are fewer
+        examples than `pruning.statistics.FEWEST`, as the calibration error has none then: that is no certainty.
         """
         hits = int(outcome.hits.sum())
         result = {"accuracy": proportion(hits, len(targets))}
         table = confusion(targets, outcome.predicted, classes)
         value, resampled = scores_of(table), resampled_scores(table, seed)
         for i, name in enumerate(("f1", "precision", "recall")):
-            result[name] = percentile_interval(float(value[i]), resampled[i])
-        result["loss"] = mean(outcome.losses)
-        result["confidence"] = mean(outcome.confidences)
+            varied = len(targets) if np.ptp(resampled[i]) > 0 else 0
+            result[name] = percentile_interval(float(value[i]), resampled[i], varied)
+        result["loss"] = mean(outcome.losses, least=0.0)
+        result["confidence"] = mean(outcome.confidences, 0.0, 1.0)
         result["calibration_error"] = calibration_estimate(outcome.confidences, outcome.hits, seed)
         return result
+
+
+def _spelling(label: Any, names: Container[str]) -> str:
+    """A label as it is looked up; "2.0" is 2 unless it is a name: so pandas writes whole numbers beside gaps."""
+    text = str(label).casefold()
+    return text if text in names else re.sub(r"^(\d+)\.0$", r"\1", text)
 
 
 def confusion(targets: np.ndarray, predicted: np.ndarray, classes: int) -> np.ndarray:
@@ -148,7 +159,9 @@ def calibration_error(confidences: np.ndarray, hits: np.ndarray, weights: np.nda
 
 
 def calibration_estimate(confidences: np.ndarray, hits: np.ndarray, seed: int) -> Estimate:
-    count = len(hits)
+    """The calibration error with its bootstrap interval, whatever the order of the examples."""
+    count, order = len(hits), np.lexsort((hits, confidences))
+    confidences, hits = confidences[order], hits[order]
     value = float(calibration_error(confidences, hits, np.ones((1, count)))[0])
     weights = np.random.default_rng(seed).multinomial(count, np.full(count, 1 / count), size=RESAMPLES // 4)
-    return percentile_interval(value, calibration_error(confidences, hits, weights.astype(float)))
+    return percentile_interval(value, calibration_error(confidences, hits, weights.astype(float)), count)
