@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -154,7 +155,9 @@ def _metrics(story: Story) -> str:
 
 
 def _interval(metric: Any) -> str:
-    return f"{metric.value:.4g} ({metric.low:.4g} to {metric.high:.4g})"
+    known = math.isfinite(metric.low) and math.isfinite(metric.high)
+    interval = f"{metric.low:.4g} to {metric.high:.4g}" if known else "no interval"
+    return f"{metric.value:.4g} ({interval})"
 
 
 def _table(model: LoadedModel, pruned: PrunedModel) -> str:

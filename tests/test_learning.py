@@ -282,7 +282,9 @@ def test_an_older_database_is_brought_up_to_date(url: str, monkeypatch: pytest.M
         engine = open_engine(url)
     record = Record("evaluation", "me", "demo", "w", "demo", "r")
     with engine.begin() as connection:
-        connection.execute(insert(RECORDS).values(to_row(record)))
+        row = to_row(record)
+        row.pop("points")  # a later revision's
+        connection.execute(insert(RECORDS).values(row))
     engine.dispose()
     history = History(url)
     assert history.count("me") == 1

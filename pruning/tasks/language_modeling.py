@@ -60,8 +60,8 @@ class LanguageModeling(Task):
         # infinite ends, of a single text, stay so
         ends = (float(np.exp(min(v, 700.0))) if np.isfinite(v) else v for v in (loss.value, loss.low, loss.high))
         return {
-            "accuracy": mean(outcome.hits),
+            "accuracy": mean(outcome.hits, 0.0, 1.0),
             "loss": loss,
             "perplexity": Estimate(*ends),
-            "confidence": mean(outcome.confidences),
+            "confidence": mean(outcome.confidences, 0.0, 1.0),
         }
