@@ -101,6 +101,7 @@ class Dataset:
         dropped: Rows that were left out because their text or label is empty.
         fingerprint: Hash of inputs and labels.
         split: What the source calls the split that the rows are of; ``None`` where it was used whole.
+        spellings: The labels of all rows, as texts: what a label means does not depend on how many rows are taken.
     """
 
     spec: DataSpec
@@ -110,6 +111,7 @@ class Dataset:
     dropped: int
     fingerprint: str
     split: str | None = None
+    spellings: frozenset[str] = frozenset()
 
     def __len__(self) -> int:
         return len(self.inputs)
@@ -122,7 +124,7 @@ class Dataset:
         """The examples at some positions, in that order."""
         inputs, rows = tuple(self.inputs[i] for i in positions), tuple(self.rows[i] for i in positions)
         labels = tuple(self.labels[i] for i in positions) if self.labels else ()
-        found = dataset_of(self.spec, inputs, labels, rows, self.dropped)
+        found = dataset_of(self.spec, inputs, labels, rows, self.dropped, self.spellings)
         return replace(found, split=self.split)
 
 
@@ -147,9 +149,10 @@ def load_data(spec: DataSpec | str = "demo") -> Dataset:
     if not keep:
         raise DataError("{name} has no row with both a text and a label", name=spec.name)
     chosen = keep[: spec.samples]
-    kept_labels = tuple(plain_label(labels[i]) for i in chosen) if labels else ()
-    rows = tuple(int(frame.index[i]) for i in chosen)
-    found = dataset_of(spec, tuple(str(inputs[i]) for i in chosen), kept_labels, rows, len(inputs) - len(keep))
+    all_labels = tuple(plain_label(labels[i]) for i in keep) if labels else ()
+    rows, texts = tuple(int(frame.index[i]) for i in chosen), tuple(str(inputs[i]) for i in chosen)
+    spellings = frozenset(map(str, all_labels))
+    found = dataset_of(spec, texts, all_labels[: spec.samples], rows, len(inputs) - len(keep), spellings)
     return replace(found, split=split)
 
 
@@ -183,11 +186,19 @@ def _without(data: Dataset, other: Dataset) -> Dataset:
 
 
 def dataset_of(
-    spec: DataSpec, inputs: tuple[str, ...], labels: tuple[Any, ...], rows: tuple[int, ...], dropped: int
+    spec: DataSpec,
+    inputs: tuple[str, ...],
+    labels: tuple[Any, ...],
+    rows: tuple[int, ...],
+    dropped: int,
+    spellings: frozenset[str] = frozenset(),
 ) -> Dataset:
     """A data set of rows that have been read, with its fingerprint."""
-    digest = hashlib.sha256(repr((inputs, tuple(map(str, labels)))).encode()).hexdigest()[:16]
-    return Dataset(replace(spec, samples=len(inputs)), inputs, labels, rows, dropped, digest)
+    here = tuple(map(str, labels))
+    elsewhere = sorted(spellings.difference(here))
+    what = (inputs, here, elsewhere) if elsewhere else (inputs, here)
+    digest = hashlib.sha256(repr(what).encode()).hexdigest()[:16]
+    return Dataset(replace(spec, samples=len(inputs)), inputs, labels, rows, dropped, digest, spellings=spellings)
 
 
 def _read_frame(spec: DataSpec) -> tuple[pd.DataFrame, str | None]:

@@ -233,7 +233,8 @@ def read_source(spec: DataSpec) -> Dataset:
     chosen = rows[: spec.samples]
     labels = tuple(found.labels[row] for row in chosen) if reading.label else ()
     inputs = tuple(found.inputs[row] for row in chosen)
-    return dataset_of(spec, inputs, labels, chosen, len(table) - found.fitting)
+    spellings = frozenset(str(found.labels[row]) for row in rows) if reading.label else frozenset()
+    return dataset_of(spec, inputs, labels, chosen, len(table) - found.fitting, spellings)
 
 
 # The hub ---------------------------------------------------------------------------------------------------------

@@ -239,6 +239,19 @@ def test_texts_of_digits_stay_as_they_are(tmp_path: Path) -> None:
     assert (data.inputs, data.labels) == (("007", "2020-01-01"), ("1", "0"))
 
 
+def test_what_a_label_means_does_not_depend_on_how_many_rows_are_taken(tmp_path: Path) -> None:
+    """1 is a name until a 0 is seen further down; then all of them are numbers."""
+    stars = {i: str(i + 1) for i in range(3)}
+    model = wrap_model(FAMILIES["bert"].build(id2label=stars, label2id={name: i for i, name in stars.items()}))
+    path = write(tmp_path, {"text": ["a", "b", "c", "d"], "label": [1, 2, 0, 1]})
+    whole = load_data(str(path))
+    few = load_data(DataSpec(str(path), samples=2))
+    task = task_of(model)
+    assert task.targets(model, whole) == (1, 2, 0, 1)
+    assert task.targets(model, few) == task.targets(model, whole.first(2)) == (1, 2)
+    assert few.fingerprint == whole.first(2).fingerprint
+
+
 @pytest.mark.parametrize("label", ["neutral", 2, -1, 0.5])
 def test_unknown_labels_are_named_with_their_row(demo: LoadedModel, tmp_path: Path, label: Any) -> None:
     path = write(tmp_path, {"text": ["a", "b"], "label": [1, label]})

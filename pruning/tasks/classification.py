@@ -52,7 +52,7 @@ class Classification(Task):
         names = {name.casefold(): i for i, name in enumerate(model.labels)}
         numbers = {str(i): i for i in range(len(model.labels))}
         spellings = [_spelling(label, names) for label in data.labels]
-        spelled = set(spellings)
+        spelled = {*spellings, *(_spelling(label, names) for label in data.spellings)}
         # Names may be numbers themselves (stars from 1 to 5): they count as numbers only where they cannot be names.
         indices = numbers if spelled <= numbers.keys() and not spelled <= names.keys() else numbers | names
         targets = []
