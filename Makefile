@@ -10,12 +10,12 @@ PYTHON := $(VENV)/bin/python
 run: $(VENV)/.installed
 	$(PYTHON) -m streamlit run app.py
 
-# One pytest run, so that its summary, the last lines, counts every test and every skip. The browser tests stay together
-# in one of its processes.
+# One pytest run, so that its summary, the last lines, counts every test and every skip. Each file of browser tests stays
+# in one of its processes, each of which has a server of its own.
 WORKERS := $(shell nproc 2>/dev/null | awk '{print ($$1 > 4) ? 4 : $$1}')
 
 test: lint smollm2 chromium
-	HF_HUB_OFFLINE=1 $(PYTHON) -m pytest -n $(or $(WORKERS),1) --dist loadgroup
+	HF_HUB_OFFLINE=1 $(PYTHON) -m pytest -n $(or $(WORKERS),1)
 
 lint: $(VENV)/.installed-dev
 	$(PYTHON) -m ruff check .

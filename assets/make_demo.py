@@ -239,7 +239,7 @@ SWEEP_FIRST = ("iterative", "gradient", "mean")  # the first lines are drawn at 
 def make_sweep(threads: int) -> None:
     """Write one table of plans: one shot under several criteria, and iterative; nothing or means in their place."""
     from pruning import DataSpec, load_model, task_of
-    from pruning.data import choosing_and_measuring
+    from pruning.dividing import choosing_and_measuring
     from pruning.models import set_threads
     from pruning.search.budget import Budget
     from pruning.search.planning import Request

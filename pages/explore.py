@@ -5,7 +5,7 @@ from typing import Any
 import streamlit as st
 
 from pruning.importance import ImportanceMap, get_criterion
-from pruning.language import mark, tr
+from pruning.language import mark, tr, trn
 from pruning.masks import HeadId, Mask
 from pruning.scopes import units_of
 from ui import certainty, charts, comparing, multiples, state
@@ -241,7 +241,7 @@ def removal_button(importance: ImportanceMap, key: str, count: int) -> None:
     def take_over() -> None:  # the line as it stands by now
         state.edit_mask(importance.lowest(st.session_state.get(key, count)))
 
-    label = tr("Remove these {n} heads and see what happens", n=count)
+    label = trn("Remove this head and see what happens", "Remove these {n} heads and see what happens", count)
     if st.button(label, type="primary", disabled=not count, on_click=take_over):
         st.switch_page("pages/prune.py")
 

@@ -11,8 +11,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from pruning.errors import DataError, first_line
+from pruning.errors import DataError
 from pruning.language import later, mark
+from pruning.table_faults import NOT_OBJECTS, check_kind, fault
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -60,6 +61,7 @@ TEXT_COLUMNS = ("text", "sentence", "content", "review", "snippet", "image", "pa
 LABEL_COLUMNS = ("label", "labels", "target", "class", "sentiment", "category")
 NO_TEXT_COLUMN = mark("there is no text column {name!r}: the columns are {columns}")
 NO_LABEL_COLUMN = mark("there is no label column {name!r}: the columns are {columns}")
+SURPLUS = later("its rows have more fields than its header; put texts that hold the separator into quotes")
 HUB_SPLITS = {"calibration": ("train",), "evaluation": ("validation", "test")}
 READERS: dict[str, tuple[str, dict[str, Any]]] = {
     ".csv": ("read_csv", {"keep_default_na": False}),
@@ -102,6 +104,7 @@ class Dataset:
         fingerprint: Hash of inputs and labels.
         split: What the source calls the split that the rows are of; ``None`` where it was used whole.
         spellings: The labels of all rows, as texts: what a label means does not depend on how many rows are taken.
+        columns: What the source calls its columns, where it was read as a table.
     """
 
     spec: DataSpec
@@ -112,6 +115,7 @@ class Dataset:
     fingerprint: str
     split: str | None = None
     spellings: frozenset[str] = frozenset()
+    columns: tuple[str, ...] = ()
 
     def __len__(self) -> int:
         return len(self.inputs)
@@ -125,7 +129,7 @@ class Dataset:
         inputs, rows = tuple(self.inputs[i] for i in positions), tuple(self.rows[i] for i in positions)
         labels = tuple(self.labels[i] for i in positions) if self.labels else ()
         found = dataset_of(self.spec, inputs, labels, rows, self.dropped, self.spellings)
-        return replace(found, split=self.split)
+        return replace(found, split=self.split, columns=self.columns)
 
 
 def load_data(spec: DataSpec | str = "demo") -> Dataset:
@@ -153,36 +157,7 @@ def load_data(spec: DataSpec | str = "demo") -> Dataset:
     rows, texts = tuple(int(frame.index[i]) for i in chosen), tuple(str(inputs[i]) for i in chosen)
     spellings = frozenset(map(str, all_labels))
     found = dataset_of(spec, texts, all_labels[: spec.samples], rows, len(inputs) - len(keep), spellings)
-    return replace(found, split=split)
-
-
-def choosing_and_measuring(spec: DataSpec) -> tuple[Dataset, Dataset]:
-    """Rows that choose what to remove and rows that measure the result; no row is in both.
-
-    An out-of-domain set is paired with the calibration rows of its home. A source without splits is divided: its even
-    rows choose, its odd rows measure. Where only one of the two splits is there, the other rows take the other part.
-
-    Raises:
-        DataError: The source cannot be read, or has too few rows to be divided.
-    """
-    home = BUILT_IN_DATA[spec.name].calibration if spec.name in BUILT_IN_DATA else spec.name
-    choosing = load_data(replace(spec, name=home, split="calibration"))
-    measuring = load_data(replace(spec, split="evaluation"))
-    if home != spec.name or choosing.fingerprint != measuring.fingerprint:
-        return _without(choosing, measuring), _without(measuring, choosing)
-    if len(choosing) < 2:
-        raise DataError(
-            "{name} has one row: some rows choose and others measure, so there must be at least two", name=spec.name
-        )
-    return choosing.at(range(0, len(choosing), 2)), measuring.at(range(1, len(measuring), 2))
-
-
-def _without(data: Dataset, other: Dataset) -> Dataset:
-    """A source that was used whole, because it lacks the split that was asked for, without the rows of the other."""
-    if data.split is not None or other.split is None:
-        return data
-    taken = set(other.rows)
-    return data.at([i for i, row in enumerate(data.rows) if row not in taken])
+    return replace(found, split=split, columns=tuple(map(str, frame.columns)))
 
 
 def dataset_of(
@@ -262,20 +237,18 @@ def read_file(path: Path, name: str = "", **others: Any) -> pd.DataFrame:
     if not (_exists(path) and path.is_file()):
         raise DataError("there is no file {name}", name=name)
     reader, options = READERS[path.suffix.lower()]
+    encoding = others.get("encoding", "utf-8")
     try:
+        check_kind(path, name, encoding)
         frame = getattr(pd, reader)(path, **options | others)
-        if reader == "read_csv" and not isinstance(frame.index, pd.RangeIndex):  # pandas made an index of the surplus
-            raise ValueError("its rows have more fields than its header; put texts that hold the separator into quotes")
-        return frame.rename(columns=str).reset_index(drop=True)  # rows are counted from 0, whatever index was stored
-    except (
-        ValueError,
-        TypeError,
-        OSError,
-        ImportError,
-        RecursionError,
-    ) as error:  # pandas' parser errors are ValueErrors
-        why = first_line(error, 200).replace(str(path), name)
+    except (ValueError, TypeError, OSError, ImportError, RecursionError, NotImplementedError) as error:
+        why = fault(error, path, encoding)
         raise DataError("{name} cannot be read: {error}", name=name, error=why) from error
+    if reader == "read_csv" and not isinstance(frame.index, pd.RangeIndex):  # pandas made an index of the surplus
+        raise DataError("{name} cannot be read: {error}", name=name, error=SURPLUS)
+    if reader == "read_json" and isinstance(frame.columns, pd.RangeIndex) and len(frame):  # there were no names
+        raise DataError("{name} cannot be read: {error}", name=name, error=NOT_OBJECTS)
+    return frame.rename(columns=str).reset_index(drop=True)  # rows are counted from 0, whatever index was stored
 
 
 def _exists(path: Path) -> bool:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
-from pruning.errors import PruningError
+from pruning.errors import PruningError, UnsupportedError
 from pruning.masks import Mask
 from pruning.statistics import Estimate, mcnemar, mean, paired_proportion, percentile_interval
 
@@ -121,7 +121,7 @@ def evaluate(
 
     Raises:
         MaskError: The mask does not fit the model.
-        UnsupportedError: The mask or the task cannot be used with this model.
+        UnsupportedError: The mask or the task cannot be used with this model, or its losses are not finite.
     """
     steps = [range(len(examples))]
     (found,) = _evaluate(model, examples, mask, task, batch_size, seed, on_progress, compensation, steps)
@@ -194,9 +194,22 @@ def _evaluate(
 def summarise(
     model: LoadedModel, examples: Examples, mask: Mask, task: Task, collector: Collector, seed: int
 ) -> Evaluation:
-    """The evaluation of what has been collected so far; its seconds are still open."""
+    """The evaluation of what has been collected so far; its seconds are still open.
+
+    Raises:
+        UnsupportedError: Some losses are not finite: then predictions are no answers of the model.
+    """
     where = np.sort(np.asarray(collector.done, dtype=int))
     outcome = collector.outcome(where)
+    bad = int((~np.isfinite(outcome.losses)).sum())
+    if bad:
+        raise UnsupportedError(
+            "{model} gives NaN or infinity for {bad:,} of {samples:,} examples, so nothing is measured: its weights, "
+            "or sums of them, are not finite numbers",
+            model=model.spec.name,
+            bad=bad,
+            samples=len(where),
+        )
     targets = np.asarray(examples.targets, dtype=int)[where] if examples.targets else np.full(len(where), -1)
     return Evaluation(
         task=task.name,
@@ -289,13 +302,17 @@ def _bootstrap_differences(
 ) -> dict[str, Estimate]:
     """Paired bootstrap of the metrics that are not means; both models are resampled with the same examples.
 
-    The examples are sorted first, so that their order does not matter.
+    The examples are sorted first, so that their order does not matter; by their classes before their confidences, so
+    that neighbours whom another processor's rounding exchanges are alike.
     """
+    from pruning.calibration import bin_of
     from pruning.statistics import RESAMPLES
     from pruning.tasks.classification import calibration_error, confusion, ratios, scores_of
 
     count = len(targets)
-    order = np.lexsort((targets, *(v for o in (first, second) for v in (o.predicted, o.hits, o.confidences))))
+    sides = (first, second)
+    sure = [o.confidences for o in sides]
+    order = np.lexsort((*sure, *map(bin_of, sure), *(o.predicted for o in sides), targets))
     first, second, targets = _take(first, order), _take(second, order), targets[order]
     draws = np.random.default_rng(seed).multinomial(count, np.full(count, 1 / count), size=RESAMPLES // 4)
     weights = draws.astype(float)  # (resample, example)

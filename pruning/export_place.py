@@ -5,6 +5,7 @@ Only what an export wrote is ever replaced: its ``SHA256SUMS`` names all its fil
 
 from __future__ import annotations
 
+import os
 import shutil
 import tempfile
 from collections.abc import Iterator
@@ -37,11 +38,14 @@ def check_place(folder: str | Path, model: str, *, overwrite: bool) -> Path:
     except (OSError, RuntimeError) as error:  # too long, or no such user
         raise PruningError("{target} cannot be written: {error}", target=folder, error=error) from error
     if not there:
+        _check_parents(target)
         return target
     if not overwrite:
         raise PruningError("{target} exists already: choose another folder, or say --overwrite", target=target)
     if not target.is_dir():
         raise PruningError("{target} is a file, which is not replaced by a folder: choose another", target=target)
+    if Path.cwd().is_relative_to(target.resolve()):  # it would be moved away from under the shell
+        raise PruningError("{target} is the folder that the command runs in: choose another folder", target=target)
     if inside:
         raise PruningError("{target} holds the model that is exported: choose another folder", target=target)
     foreign = _foreign_file(target)
@@ -53,6 +57,15 @@ def check_place(folder: str | Path, model: str, *, overwrite: bool) -> Path:
             file=foreign,
         )
     return target
+
+
+def _check_parents(target: Path) -> None:
+    """Refuse a place where no folder can be made, before hours of work end there."""
+    nearest = next(parent for parent in target.absolute().parents if parent.exists())
+    if not nearest.is_dir():
+        raise PruningError("{target} cannot be written: {folder} is not a folder", target=target, folder=nearest)
+    if not os.access(nearest, os.W_OK | os.X_OK):
+        raise PruningError("{file} cannot be written: there is no permission to", file=target)
 
 
 def _foreign_file(folder: Path) -> str | None:

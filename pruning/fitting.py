@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import re
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
@@ -12,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, get_args
 
 from pruning.data import DataSpec, Split, image_uri, is_present, plain_label, usual_columns
+from pruning.dividing import in_random_order, share_of
 from pruning.errors import DataError
 from pruning.language import Later, later, mark
 
@@ -41,7 +41,8 @@ class Reading:
             them as they are spelled.
         split: The column that says which part a row is in; without it rows are divided at random.
         parts: What its values mean; rows with others are left out.
-        share: Of different inputs that choose, where rows are divided at random; equal inputs stay together.
+        share: Of different inputs that choose, where rows are divided at random: the same share of each class, and
+            equal inputs stay together.
         seed: Of that division, and of the order of the rows.
         images: Whether the inputs are images.
         encoding, separator: Of files that are written as text.
@@ -132,7 +133,7 @@ def guess(table: pd.DataFrame, classes: Sequence[str], images: bool, about: Read
     if images:
         text = next((n for n in table.columns if isinstance(table[n].iloc[0], dict)), text)
     others = [name for name in table.columns if name != text]
-    split = next((n for n in others if n.lower() in SPLIT_COLUMNS and guess_parts(values_of(table[n]))), None)
+    split = split_column(table, [text])
     label = label if label != text and label != split else None
     if label is None and classes:
         label = _label_column(table, [name for name in others if name != split], classes)
@@ -140,6 +141,12 @@ def guess(table: pd.DataFrame, classes: Sequence[str], images: bool, about: Read
     found = replace(about, text=text, label=label, split=split, images=images)
     parts = tuple(guess_parts(values_of(table[split])).items()) if split else ()
     return replace(found, labels=meanings(table, label, classes), parts=parts)
+
+
+def split_column(table: pd.DataFrame, taken: Sequence[str | None]) -> str | None:
+    """The column that is named like a split and has values that are known, if there is one."""
+    names = [name for name in table.columns if name not in taken and name.lower() in SPLIT_COLUMNS]
+    return next((name for name in names if guess_parts(values_of(table[name]))), None)
 
 
 def _longest(table: pd.DataFrame) -> str:
@@ -223,7 +230,7 @@ def fit(table: pd.DataFrame, reading: Reading, folder: Path | None = None) -> Fi
     labels = [_label(v, known) for v in table[reading.label]] if reading.label else [(None, "")] * len(inputs)
     texts = [text for text, _ in inputs]
     reasons = [one or other for (_, one), (_, other) in zip(inputs, labels, strict=True)]
-    ranked = sorted(set(texts), key=lambda text: (_drawn(text, reading.seed), text))
+    ranked = in_random_order(texts, reading.seed)
     places = {text: place for place, text in enumerate(ranked)}
     parts: list[Split | None]
     if reading.split:
@@ -231,8 +238,12 @@ def fit(table: pd.DataFrame, reading: Reading, folder: Path | None = None) -> Fi
         parts = [meant.get(spelled(value)) for value in table[reading.split]]
         reasons = [why or ("" if part else NO_PART) for why, part in zip(reasons, parts, strict=True)]
     else:
-        fitting = {text for text, why in zip(texts, reasons, strict=True) if not why}
-        choosing = _choosing([text for text in ranked if text in fitting], reading.share)
+        fitting = [row for row, why in enumerate(reasons) if not why]
+        kept = [texts[row] for row in fitting]
+        there = set(kept)
+        choosing = share_of(
+            [text for text in ranked if text in there], kept, [labels[row][0] for row in fitting], reading.share
+        )
         parts = ["calibration" if text in choosing else "evaluation" for text in texts]
     return Fit(
         tuple(texts),
@@ -241,17 +252,6 @@ def fit(table: pd.DataFrame, reading: Reading, folder: Path | None = None) -> Fi
         tuple(None if why else part for part, why in zip(parts, reasons, strict=True)),
         tuple(sorted(range(len(texts)), key=[places[text] for text in texts].__getitem__)),
     )
-
-
-def _drawn(text: str, seed: int) -> bytes:
-    """A number that is random among texts, and the same for one text everywhere."""
-    return hashlib.blake2b(f"{seed} {text}".encode("utf-8", "surrogatepass"), digest_size=8).digest()
-
-
-def _choosing(ranked: Sequence[str], share: float) -> set[str]:
-    """A random share of the inputs, at least one and not all, where there are two."""
-    count = min(max(1, round(share * len(ranked))), len(ranked) - 1)
-    return set(ranked[: max(0, count)])
 
 
 def _text(value: Any) -> tuple[str, str]:

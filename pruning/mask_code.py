@@ -7,8 +7,11 @@ import binascii
 from collections.abc import Iterable, Iterator
 
 from pruning.errors import MaskError
+from pruning.language import mark
 
-LARGEST_COUNT = 1 << 20  # bounds what a hostile link can make us build
+LETTERS = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_")
+LARGEST_COUNT, LARGEST_INDEX = 1 << 20, 1 << 24  # bound what a hostile link or file can make us build
+BEYOND = mark("the mask code in the link is damaged, because it holds a number beyond any model")
 
 
 def pack(pairs: Iterable[tuple[int, int]]) -> str:
@@ -29,10 +32,12 @@ def unpack(text: str) -> Iterator[tuple[int, int]]:
     Raises:
         MaskError: The text is damaged, or would give more than a mask may hold.
     """
+    if wrong := next((letter for letter in text if letter not in LETTERS), ""):
+        raise MaskError("the mask code in the link is damaged, because {letter!r} cannot be in one", letter=wrong)
     try:
         data = base64.b64decode(text + "=" * (-len(text) % 4), altchars=b"-_", validate=True)
     except (binascii.Error, ValueError) as error:
-        raise MaskError("the mask code in the link is damaged") from error
+        raise MaskError("the mask code in the link is cut short") from error
     row, column, numbers = 0, -1, _varints(data)
     for count, number in enumerate(numbers):
         if count >= LARGEST_COUNT:
@@ -44,6 +49,8 @@ def unpack(text: str) -> Iterator[tuple[int, int]]:
             except StopIteration:
                 raise MaskError("the mask code in the link is cut short") from None
         column += number // 2 + 1
+        if max(row, column) > LARGEST_INDEX:
+            raise MaskError(BEYOND)
         yield row, column
 
 
@@ -61,7 +68,7 @@ def _varints(data: bytes) -> Iterator[int]:
         number |= (byte & 0x7F) << shift
         shift += 7
         if shift > 35:
-            raise MaskError("the mask code in the link is damaged")
+            raise MaskError(BEYOND)
         if not byte & 0x80:
             yield number
             number, shift = 0, 0

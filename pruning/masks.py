@@ -10,13 +10,12 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from pruning.errors import MaskError
 from pruning.language import Later, later, mark
-from pruning.mask_code import LARGEST_COUNT, pack, unpack
+from pruning.mask_code import LARGEST_COUNT, LARGEST_INDEX, pack, unpack
 
 if TYPE_CHECKING:
     from pruning.anatomy import Anatomy
 
 FILE_VERSION = 1
-LARGEST_INDEX = 1 << 24  # bounds what a hostile link or file can make us build
 
 
 class HeadId(NamedTuple):
@@ -200,7 +199,7 @@ class Mask:
         """
         parts = code.split(".")
         if len(parts) > 3:
-            raise MaskError("the mask code in the link is damaged")
+            raise MaskError("the mask code in the link is damaged, because it has more than three parts")
         heads, neurons, layers = (list(unpack(part)) for part in [*parts, "", "", ""][:3])
         return cls(
             frozenset(HeadId(*pair) for pair in heads),

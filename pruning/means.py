@@ -56,6 +56,9 @@ def measure_means(model: LoadedModel, examples: Examples, batch_size: int = 32) 
 
     for site in anatomy.sites:
         name = f"site {site.index}"
+        if site.support == "none":  # nothing of it is ever removed, and its projection may not be known
+            sums[name] = _Sum()
+            continue
         watch(name, site.projection, "register_forward_pre_hook", _input_hook(sums, name))
     for block in anatomy.blocks:
         name = f"block {block.index}"

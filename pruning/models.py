@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import logging
 import math
 import os
@@ -15,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from pruning.anatomy import Anatomy
 from pruning.builtin import BUILT_IN, OnStep
+from pruning.checkpoint import check_loaded, read_json, tensors_in, unknown_type, weight_files
 from pruning.errors import ModelError, first_line
 from pruning.hub import check_memory, download
 from pruning.language import later, mark
@@ -187,14 +187,7 @@ def load_folder(spec: ModelSpec, folder: Path, on_step: OnStep, fingerprint: str
         )
     except _library_errors() as error:
         raise ModelError("{name} cannot be loaded: {error}", name=spec.name, error=first_line(error)) from error
-    for path, stored, expected in sorted(info["mismatched_keys"]):
-        raise ModelError(
-            "{name} cannot be loaded: {path} is {stored} in its weights but {expected} by its config.json",
-            name=spec.name,
-            path=path,
-            stored=tuple(stored),
-            expected=tuple(expected),
-        )
+    check_loaded(spec.name, module, info)
     missing = tuple(sorted(info["missing_keys"]))
     fingerprint = fingerprint or _folder_fingerprint(folder, spec)
     return LoadedModel(spec, module, _processor(folder, config, spec), fingerprint, missing)
@@ -207,10 +200,7 @@ def _read_config(folder: Path, spec: ModelSpec) -> Any:
     path = folder / "config.json"
     if not path.is_file():
         raise ModelError("{name} has no config.json: it is not a transformers model folder", name=spec.name)
-    try:
-        raw = json.loads(path.read_text(encoding="utf-8"))
-    except (ValueError, RecursionError) as error:
-        raise ModelError("{path} is not JSON: {error}", path=path, error=str(error)) from error
+    raw = read_json(path)
     if not isinstance(raw, dict):
         raise ModelError("{path} does not hold a configuration", path=path)
     native = raw.get("model_type") in CONFIG_MAPPING_NAMES and "headroom" not in raw  # its own code is not needed
@@ -221,24 +211,17 @@ def _read_config(folder: Path, spec: ModelSpec) -> Any:
     try:
         return AutoConfig.from_pretrained(folder, trust_remote_code=spec.trust_remote_code)
     except _library_errors() as error:
+        if unknown := unknown_type(spec.name, raw, CONFIG_MAPPING_NAMES):
+            raise unknown from error
         raise ModelError(
             "the configuration of {name} cannot be read: {error}", name=spec.name, error=first_line(error)
         ) from error
 
 
 def _check_weights(folder: Path, config: Any, spec: ModelSpec) -> None:
-    files = list(folder.glob("*.safetensors"))
-    if not files:
-        others = [p.name for p in (*folder.glob("*.bin"), *folder.glob("*.pt"), *folder.glob("*.h5"))]
-        found = f"only {', '.join(sorted(others)[:3])}" if others else "no weights"
-        raise ModelError(
-            "{name} has no safetensors file ({found}): save it again with save_pretrained, which writes "
-            "model.safetensors",
-            name=spec.name,
-            found=found,
-        )
+    files = weight_files(spec.name, folder, getattr(config, "transformers_weights", None))
     check_memory(spec.name, sum(bytes_in_memory(p, spec) for p in files))
-    tensors = sum(_tensors_in(p) for p in files)
+    tensors = sum(len(tensors_in(p, spec.name)) for p in files)
     layers = getattr(getattr(config, "text_config", config), "num_hidden_layers", None)
     if isinstance(layers, int) and layers > max(MOST_LAYERS, tensors):  # only making them would take for ever
         raise ModelError(
@@ -250,25 +233,9 @@ def _check_weights(folder: Path, config: Any, spec: ModelSpec) -> None:
         )
 
 
-def _tensors_in(path: Path) -> int:
-    from safetensors import SafetensorError, safe_open
-
-    try:
-        with safe_open(path, framework="numpy") as file:
-            return len(file.keys())
-    except (SafetensorError, OSError):
-        return 0  # loading it says what is wrong with it
-
-
 def bytes_in_memory(path: Path, spec: ModelSpec) -> int:
     """What the weights of a file take once they are loaded: a half-precision checkpoint doubles in float32."""
-    from safetensors import SafetensorError, safe_open
-
-    try:
-        with safe_open(path, framework="numpy") as file:
-            weights = sum(math.prod(file.get_slice(name).get_shape()) for name in file.keys())  # noqa: SIM118
-    except (SafetensorError, OSError):
-        return path.stat().st_size  # loading it says what is wrong with it
+    weights = sum(map(math.prod, tensors_in(path, spec.name).values()))
     return weights * torch_dtype(spec.dtype).itemsize
 
 

@@ -12,7 +12,8 @@ from pathlib import Path
 from typing import Any
 
 from pruning.builtin import BuiltIn
-from pruning.errors import ModelError, first_line
+from pruning.checkpoint import read_json, tensors_in, weight_files
+from pruning.errors import ModelError
 from pruning.hub import MEMORY_HEADROOM
 from pruning.models import ModelSpec
 
@@ -84,30 +85,12 @@ def _of_folder(name: str, folder: Path) -> Needs:
     """By the headers of the weights."""
     if not (folder / "config.json").is_file():
         raise ModelError("{name} has no config.json: give the path of a folder with a transformers model", name=name)
-    try:
-        config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
-        card = folder / "README.md"
-        licence = _licence(card.read_text(encoding="utf-8", errors="replace")) if card.is_file() else ""
-    except (OSError, ValueError, RecursionError) as error:
-        raise ModelError(
-            "the configuration of {name} cannot be read: {error}", name=name, error=first_line(error)
-        ) from error
-    weights = sum(_weights_in(path) for path in folder.glob("*.safetensors"))
-    if not weights:
-        raise ModelError(
-            "{name} has no safetensors file that can be read: save it again with save_pretrained", name=name
-        )
+    config, card = read_json(folder / "config.json"), folder / "README.md"
+    licence = _licence(card.read_text(encoding="utf-8", errors="replace")) if card.is_file() else ""
+    own_file = config.get("transformers_weights") if isinstance(config, dict) else None
+    shapes = [tensors_in(path, name) for path in weight_files(name, folder, own_file)]
+    weights = sum(math.prod(shape) for file in shapes for shape in file.values())
     return _needs(name, config, weights, licence)
-
-
-def _weights_in(path: Path) -> int:
-    from safetensors import SafetensorError, safe_open
-
-    try:
-        with safe_open(path, framework="numpy") as file:
-            return sum(math.prod(file.get_slice(name).get_shape()) for name in file.keys())  # noqa: SIM118
-    except (SafetensorError, OSError) as error:
-        raise ModelError("{name} is damaged: {error}", name=path.name, error=first_line(error)) from error
 
 
 def _of_hub(name: str) -> Needs:

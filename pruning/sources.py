@@ -21,18 +21,19 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pruning.conversion import cache_folder
-from pruning.data import HUB_SPLITS, READERS, Dataset, DataSpec, dataset_of, is_source
+from pruning.data import HUB_SPLITS, READERS, Dataset, DataSpec, dataset_of, is_present, is_source, usual_columns
 from pruning.errors import DataError, first_line
-from pruning.fitting import SPLITS, Reading, fit, in_words
+from pruning.fitting import SPLITS, Reading, fit, guess_parts, in_words, split_column, values_of
 from pruning.language import Later, later
 from pruning.models import number_setting
-from pruning.tables import most_rows, read_table
+from pruning.tables import most_rows, read_table, written_as
 
 if TYPE_CHECKING:
     import pandas as pd
 
 RECORD = "source.json"
 LONGEST_NAME = 120
+IMAGE_COLUMNS = ("image", "path", "file")  # of a table that is read without being looked at
 HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*(/[\w.-]+)?", re.ASCII)
 _FIELDS: dict[str, type | tuple[type, ...]] = {
     "text": str, "label": (str, type(None)), "split": (str, type(None)), "share": (float, int), "seed": int,
@@ -128,6 +129,30 @@ def keep(name: str, file: Path, reading: Reading) -> Source:
 
     _folder(found.id, fill)
     return found
+
+
+def adopt(path: str) -> Source:
+    """Keep a table that is named by its path as it would be read without a source: columns by their usual names.
+
+    Labels stay as they are spelled, and the file stays where it is. Unlike a plain file, a source is divided: no row
+    of it both chooses and measures.
+
+    Raises:
+        DataError: There is no such file, it cannot be read, or its columns cannot be told.
+    """
+    try:
+        file = Path(path).expanduser().resolve()
+    except (OSError, ValueError, RuntimeError) as error:
+        raise DataError("{path!r} is no path", path=path[:80]) from error
+    encoding, separator = written_as(file)
+    table = read_table(file, encoding, separator)
+    text, label = usual_columns(table, DataSpec())
+    split = split_column(table, [text, label])
+    first = next((value for value in table[text] if is_present(value)), "")
+    images = isinstance(first, dict) or str(first).startswith("data:image/") or text in IMAGE_COLUMNS
+    parts = tuple(guess_parts(values_of(table[split])).items()) if split else ()
+    about = Reading(text, label, split=split, parts=parts, images=images, encoding=encoding, separator=separator)
+    return keep(file.name, file, about)
 
 
 def _folder(name: str, fill: Callable[[Path], object]) -> Path:

@@ -142,22 +142,38 @@ def pooled_differences(before: Sequence[Evaluation], after: Sequence[Evaluation]
 
 
 def _resampled(before: Sequence[Evaluation], after: Sequence[Evaluation], seed: int) -> dict[str, Pooled]:
-    """Of the metrics that are no means; every model is resampled with the same examples."""
-    count = before[0].samples
+    """Of the metrics that are no means; every model is resampled with the same examples.
+
+    The examples are sorted first, as in `pruning.evaluation`, so that their order does not matter.
+    """
+    count, order = before[0].samples, _order(before, after)
     draws = np.random.default_rng(seed).multinomial(count, np.full(count, 1 / count), size=RESAMPLES // 4)
     weights = np.concatenate([np.ones((1, count)), draws])  # the first row is the sample itself
-    known = {id(one): _statistics(one, weights) for one in (*before, *after)}
+    known = {id(one): _statistics(one, order, weights) for one in (*before, *after)}
     # (draw, metric, 1 + resample)
     found = np.stack([known[id(b)] - known[id(a)] for a, b in zip(before, after, strict=True)])
     names = (*RATIOS, "calibration_error")
     return {name: pooled_statistic(found[:, i, 0], found[:, i, 1:].T, count) for i, name in enumerate(names)}
 
 
-def _statistics(one: Evaluation, weights: np.ndarray) -> np.ndarray:
-    """F1, precision, recall and calibration error under each row of weights, ``(metric, row)``."""
+def _order(before: Sequence[Evaluation], after: Sequence[Evaluation]) -> np.ndarray:
+    """The examples by their classes before their confidences, which another processor rounds otherwise."""
+    from pruning.calibration import bin_of
+
+    models = [one.outcome for one in (*before, *after)]
+    sure = [outcome.confidences for outcome in models]
+    return np.lexsort((*sure, *map(bin_of, sure), *(outcome.predicted for outcome in models), before[0].targets))
+
+
+def _statistics(one: Evaluation, order: np.ndarray, weights: np.ndarray) -> np.ndarray:
+    """F1, precision, recall and calibration error under each row of weights, ``(metric, row)``.
+
+    Args:
+        order: In which the examples are taken.
+    """
     from pruning.tasks.classification import calibration_error, ratios
 
-    names = np.eye(len(one.class_names))
-    actual, claimed = names[one.targets], names[one.outcome.predicted]  # (example, class)
+    names, outcome = np.eye(len(one.class_names)), one.outcome
+    actual, claimed = names[one.targets[order]], names[outcome.predicted[order]]  # (example, class)
     scores = ratios(weights @ (actual * claimed), weights @ claimed, weights @ actual)
-    return np.vstack([scores, calibration_error(one.outcome.confidences, one.outcome.hits, weights)])
+    return np.vstack([scores, calibration_error(outcome.confidences[order], outcome.hits[order], weights)])

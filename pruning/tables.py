@@ -8,8 +8,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pruning.data import read_file
-from pruning.errors import DataError, first_line
+from pruning.errors import DataError
 from pruning.models import number_setting
+from pruning.table_faults import check_kind, fault
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -42,10 +43,6 @@ def read_table(path: Path, encoding: str = "utf-8", separator: str = ",", name: 
             raise DataError(
                 "{name} is not written in {encoding}: choose another encoding", name=name, encoding=encoding
             ) from error
-        if "json" in suffix:
-            raise DataError(
-                '{error}; each row has to be an object, such as {{"text": "…", "label": "…"}}', error=error
-            ) from error
         raise
     table.columns = _distinct(list(table.columns))
     if not len(table) or not len(table.columns):
@@ -73,14 +70,15 @@ def largest_file() -> int:
 def _check_size(path: Path, name: str) -> None:
     try:
         size = path.stat().st_size if path.is_file() else 0
-        if path.suffix.lower() == ".parquet" and size:
+        if path.suffix.lower() == ".parquet" and path.is_file():
+            check_kind(path, name)
             import pyarrow.parquet as pq
 
             with pq.ParquetFile(path) as file:
                 about = file.metadata
                 size = max(size, sum(about.row_group(i).total_byte_size for i in range(about.num_row_groups)))
     except (OSError, ValueError) as error:
-        raise DataError("{name} cannot be read: {error}", name=name, error=first_line(error, 200)) from error
+        raise DataError("{name} cannot be read: {error}", name=name, error=fault(error, path)) from error
     if size > largest_file():
         raise DataError(
             "{name} has {size:,.0f} MB, {allowed:,.0f} MB are allowed",

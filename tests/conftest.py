@@ -11,11 +11,13 @@ os.environ["HEADROOM_DATABASE"] = "off"  # nor write into the history of the per
 
 import csv
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 if TYPE_CHECKING:
+    from xdist.scheduler import LoadScopeScheduling
+
     from pruning import LoadedModel
     from pruning.tasks import Examples
 
@@ -65,20 +67,28 @@ def reviews(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
-TEACHING = {
-    "test_learn",
-    "test_classroom",
-    "test_questions",
-    "test_present",
-    "test_languages",
-}  # half of the browser tests
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Browser tests run up to twice more where they fail: a busy machine can be late, a bug fails thrice.
+
+    Where there are several processes they come first: the short tests then fill up what is left of the time.
+    """
+    browser = [item for item in items if item.get_closest_marker("e2e")]
+    others = [item for item in items if not item.get_closest_marker("e2e")]
+    for item in browser:
+        item.add_marker(pytest.mark.flaky(reruns=2))
+    items[:] = browser + others if hasattr(config, "workerinput") else others + browser
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Browser tests come last, and up to twice more where they fail: a busy machine can be late, a bug fails thrice."""
-    for item in items:
-        if item.get_closest_marker("e2e"):
-            item.add_marker(pytest.mark.flaky(reruns=2))
-            half = "teaching" if item.path.stem in TEACHING else "studio"
-            item.add_marker(pytest.mark.xdist_group(f"e2e {half}"))  # each with one server and one browser at a time
-    items.sort(key=lambda item: item.get_closest_marker("e2e") is not None)
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> LoadScopeScheduling:
+    """A file of browser tests stays in one process, which keeps its browser and what its server has measured.
+
+    Not by xdist_group marks: xdist 3.8 writes them to a place where pytest 9.2 no longer looks.
+    """
+    from xdist.scheduler import LoadScopeScheduling
+
+    class BrowserFilesTogether(LoadScopeScheduling):
+        def _split_scope(self, nodeid: str) -> str:
+            return nodeid.partition("::")[0] if nodeid.startswith("tests/e2e/") else nodeid
+
+    return BrowserFilesTogether(config, log)

@@ -160,6 +160,18 @@ def test_score_options(run: Run, bert_folder: Path, reviews: Path) -> None:
     assert run(*command, "--dtype", "bfloat16", "--device", "cpu").value["samples"] == 7
 
 
+def test_samples_are_those_that_were_used(run: Run, bert_folder: Path, reviews: Path, tmp_path: Path) -> None:
+    """Shapley values take 64 rows at most, and weights none at all."""
+    rows = pd.concat([pd.read_csv(reviews)] * 2)
+    rows.to_csv(tmp_path / "rows.csv", index=False)
+    command = ["score", bert_folder, "--data", tmp_path / "rows.csv", "--json", "-", "--criterion"]
+    assert run(*command, "shapley").value["samples"] == 64 < len(rows)
+    assert run(*command, "magnitude").value["samples"] == 0
+    value = run(*command, "shapley", "--criterion", "gradient").value
+    assert value["samples"] == len(rows)
+    assert value["samples_used"] == {"shapley": 64, "gradient": len(rows)}
+
+
 def test_evaluate_with_heads_with_a_mask_and_with_a_plan(
     run: Run, bert_folder: Path, reviews: Path, tmp_path: Path
 ) -> None:

@@ -14,6 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from pruning import Mask, UnsupportedError, score, wrap_model
+from pruning.attention import Watcher
 from pruning.importance import get_criterion
 from pruning.importance.context import Setting
 from pruning.importance.distance import mean_distance
@@ -99,7 +100,7 @@ STATISTICS = {"confidence": confidence_of, "distance": distance_of}
 
 
 @pytest.mark.parametrize("criterion", STATISTICS)
-@pytest.mark.parametrize("name", ["bert", "gpt2", "llama"])
+@pytest.mark.parametrize("name", ["bert", "gpt2", "llama", "deberta-v2", "bloom-lm"])
 def test_attention_is_what_eager_attention_reports(name: str, criterion: str) -> None:
     examples, module = examples_of(name, 6), FAMILIES[name].build(attn_implementation="eager")
     expected = []
@@ -141,10 +142,13 @@ def test_image_windows_count_positions_inside_the_window(criterion: str) -> None
 
 
 @pytest.mark.parametrize("criterion", STATISTICS)
-@pytest.mark.parametrize("name", ["deberta-v2", "bloom-lm"])
-def test_attention_that_cannot_be_seen_is_refused(name: str, criterion: str) -> None:
+def test_attention_that_cannot_be_seen_is_refused(criterion: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """DeBERTa does not use the interface, and here no product has a factor of shares."""
+    monkeypatch.setattr("pruning.attention_products._are_shares", lambda factor: False)
     with pytest.raises(UnsupportedError, match=r"attention weights of .* cannot be seen"):
-        score(model_of(name), criterion, examples_of(name, 2))
+        score(model_of("deberta-v2"), criterion, examples_of("deberta-v2", 2))
+    hooks = [hook for m in model_of("deberta-v2").module.modules() for hook in m._forward_pre_hooks.values()]
+    assert not any(isinstance(hook, Watcher) for hook in hooks)
 
 
 # Weights -----------------------------------------------------------------------------------------------------------

@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 
 from pruning import DataError, Dataset, DataSpec, LoadedModel, load_data, task_of, wrap_model
-from pruning.data import choosing_and_measuring
+from pruning.dividing import choosing_and_measuring
 from tests.families import FAMILIES, model_of
 
 ROWS = {"text": ["a good film", 'bad, "very" bad', "zwei\nZeilen ∂"], "label": [1, 0, 1]}
@@ -149,28 +149,31 @@ def test_nullable_and_list_labels_are_read_as_they_are(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("name", "content", "message"),
     [
-        ("empty.csv", b"", "cannot be read"),
-        ("blank.csv", b"\n\n", "cannot be read"),
+        ("empty.csv", b"", "is empty"),
+        ("blank.csv", b"\n\n", "is empty"),
         ("header.csv", b"text,label\n", "has no rows"),
-        ("latin.csv", "text,label\ncaf\xe9,1\n".encode("latin1"), "cannot be read: 'utf-8' codec"),
-        ("wide.csv", "text,label\na,1\n".encode("utf-16"), "cannot be read: 'utf-8' codec"),
-        ("quote.csv", b'text,label\n"abc,1\n', "cannot be read"),
-        ("ragged.csv", b"text,label\na,1\nb,1,2,3\n", "Expected 2 fields in line 3"),
+        ("latin.csv", "text,label\ncaf\xe9,1\n".encode("latin1"), "is not written in UTF-8"),
+        ("wide.csv", "text,label\na,1\n".encode("utf-16"), "is not written in UTF-8"),
+        ("quote.csv", b'text,label\n"abc,1\n', "a quotation mark in row 1 is never closed"),
+        ("ragged.csv", b"text,label\na,1\nb,1,2,3\n", "line 3 has 4 fields and the lines before it 2"),
         ("commas.csv", b"text,label\na, b,1\nc, d,0\n", "more fields than its header"),
         ("trailing.csv", b"text,label\na,1,\nb,0,\n", "more fields than its header"),
-        ("bytes.csv", bytes(range(256)), "cannot be read"),
+        ("bytes.csv", bytes(range(256)), "is no CSV file: its content is no text"),
+        ("picture.csv", b"\x89PNG\r\n\x1a\n", "is no CSV file: its content is PNG"),
+        ("rows.csv", b"PAR1 and more", "is no CSV file: its content is Parquet"),
         ("missing.csv", b"text,label\n,1\nb,\n", "no row with both a text and a label"),
         ("two.csv", b"title,body\na,b\n", "which column holds the text.*title, body"),
         ("none.csv", b"x,y\n1,2\n", "which column holds the text"),
-        ("empty.jsonl", b"", "has no rows"),
-        ("cut.jsonl", b'{"text": "a"}\n{"te', "cannot be read"),
-        ("lists.jsonl", b"[1]\n[2]", "which column holds the text"),
-        ("empty.json", b"", "cannot be read"),
-        ("number.json", b"5", "cannot be read"),
+        ("empty.jsonl", b"", "is empty"),
+        ("cut.jsonl", b'{"text": "a"}\n{"te', "cannot be read: it is not JSON from line 2 on"),
+        ("lists.jsonl", b"[1]\n[2]", "each row has to be an object"),
+        ("empty.json", b"", "is empty"),
+        ("number.json", b"5", "each row has to be an object"),
         ("null.json", b"null", "has no rows"),
         ("list.json", b"[]", "has no rows"),
-        ("deep.json", b"[" * 100_000, "cannot be read"),
-        ("text.parquet", b"text", "cannot be read"),
+        ("deep.json", b"[" * 100_000, "nested too deeply"),
+        ("text.parquet", b"text", "is no Parquet file"),
+        ("cut.parquet", b"PAR1 and no end", "it is damaged or cut off"),
         ("notes.txt", b"text", "use .csv, .tsv, .jsonl, .json, .parquet"),
     ],
 )
@@ -264,6 +267,12 @@ def test_no_labels_for_a_classifier_says_so(tmp_path: Path) -> None:
         targets(model_of("bert"), write(tmp_path, {"text": ["a"]}))
 
 
+def test_a_file_without_a_header_shows_what_was_taken_for_one(tmp_path: Path) -> None:
+    (tmp_path / "rows.csv").write_text("a good film,1\na bad film,0\n")
+    with pytest.raises(DataError, match=r"the columns are 'a good film', '1' \(the first line of a CSV file"):
+        targets(model_of("bert"), tmp_path / "rows.csv")
+
+
 def test_lists_of_labels_are_refused(demo: LoadedModel, tmp_path: Path) -> None:
     with pytest.raises(DataError, match="is not a label"):
         targets(demo, write(tmp_path, {"text": ["a", "b"], "labels": [[0], [1, 0]]}, "parquet"))
@@ -274,9 +283,15 @@ def test_rows_that_choose_never_measure(tmp_path: Path) -> None:
     assert (len(choosing), len(measuring)) == (512, 1500)
     assert not set(choosing.inputs) & set(measuring.inputs)
     file = tmp_path / "rows.csv"
-    file.write_text("text,label\n" + "".join(f"text {i},{i % 2}\n" for i in range(7)))
+    file.write_text("text,label\n" + "".join(f"text {i // 2},{i % 4 // 2}\n" for i in range(40)))
     choosing, measuring = choosing_and_measuring(DataSpec(str(file)))
-    assert (choosing.rows, measuring.rows) == ((0, 2, 4, 6), (1, 3, 5))
+    assert not set(choosing.inputs) & set(measuring.inputs), "equal inputs stay together"
+    assert sorted(choosing.rows + measuring.rows) == list(range(40))
+    for part in (choosing, measuring):
+        assert sorted(part.labels) == [0] * 10 + [1] * 10, "alternating labels are in both halves"
+    file.write_text("text,label\nsame,0\nsame,1\n")
+    with pytest.raises(DataError, match="hold the same input"):
+        choosing_and_measuring(DataSpec(str(file)))
     file.write_text("text,label,split\na,0,calibration\nb,1,evaluation\n")
     choosing, measuring = choosing_and_measuring(DataSpec(str(file)))
     assert (choosing.inputs, measuring.inputs) == (("a",), ("b",))

@@ -10,7 +10,18 @@ import numpy as np
 import pytest
 import torch
 
-from pruning import Cancelled, Evaluation, LoadedModel, Mask, MaskError, PruningError, compare, evaluate, wrap_model
+from pruning import (
+    Cancelled,
+    Evaluation,
+    LoadedModel,
+    Mask,
+    MaskError,
+    PruningError,
+    UnsupportedError,
+    compare,
+    evaluate,
+    wrap_model,
+)
 from pruning.evaluation import FIRST_STEP, STEP, evaluate_in_steps, random_steps
 from pruning.statistics import mcnemar, paired_proportion
 from pruning.tasks import Examples, Outcome
@@ -207,6 +218,15 @@ def test_the_order_of_the_examples_does_not_matter(before: Evaluation, after: Ev
     for name, estimate in found.items():
         ends = (other[name].low, other[name].value, other[name].high)
         assert ends == pytest.approx((estimate.low, estimate.value, estimate.high), abs=1e-12)
+
+
+@pytest.mark.parametrize("value", [math.nan, math.inf])
+def test_a_model_that_gives_no_numbers_is_not_measured(value: float) -> None:
+    """In memory; a folder with such weights does not load."""
+    module = FAMILIES["bert"].build()
+    module.classifier.weight[0, 0] = value
+    with pytest.raises(UnsupportedError, match=r"broken gives NaN or infinity for . of 9 examples, so nothing is"):
+        evaluate(wrap_model(module, name="broken"), examples_of("bert", 9))
 
 
 def test_few_common_examples_give_a_bootstrap_no_interval(before: Evaluation, after: Evaluation) -> None:

@@ -18,6 +18,7 @@ from torch import Tensor, nn
 
 from pruning import load_model
 from pruning.anatomy import AttentionSite
+from pruning.attention_products import Products
 from pruning.errors import Cancelled, DataError, UnsupportedError
 from pruning.looking import (
     OFFSETS,
@@ -30,7 +31,6 @@ from pruning.looking import (
     similar_heads,
 )
 from pruning.looking.maps import patch_grid
-from pruning.looking.products import Products
 from pruning.looking.watching import watch
 from pruning.masks import HeadId
 from pruning.models import LoadedModel, wrap_model

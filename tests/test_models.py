@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import shutil
 from collections.abc import Callable
 from dataclasses import replace
@@ -13,12 +14,15 @@ from typing import Any
 import pytest
 import torch
 import transformers
+from safetensors.torch import load_file, save_file
 
 from pruning import DataSpec, LoadedModel, ModelError, ModelSpec, UnsupportedError, load_data, load_model, task_of
 from pruning.builtin import BUILT_IN
 from pruning.inputs import longest_input
 from pruning.models import bytes_in_memory, file_sha256
 from tests.families import FAMILIES, TINY, inputs_of, logits_of, model_of, save
+
+QUERY = "bert.encoder.layer.0.attention.self.query.weight"
 
 
 @pytest.fixture
@@ -153,6 +157,33 @@ def truncate(folder: Path) -> None:
     path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
 
 
+def rename(name: str) -> Callable[[Path], None]:
+    return lambda folder: (folder / "model.safetensors").rename(folder / name) and None
+
+
+def divide(folder: Path) -> None:
+    """As a download that was cut off leaves it: the index names a file that is not there."""
+    rename("model-00001-of-00002.safetensors")(folder)
+    places = {f"weight {i}": f"model-0000{i}-of-00002.safetensors" for i in (1, 2)}
+    (folder / "model.safetensors.index.json").write_text(json.dumps({"weight_map": places}))
+
+
+def divide_badly(folder: Path) -> None:
+    divide(folder)
+    (folder / "model.safetensors.index.json").write_text("[1]")
+
+
+def reweigh(value: float = 0.0, only: dict[str, torch.Tensor] | None = None) -> Callable[[Path], None]:
+    """Put one number into a weight, or other weights into the file."""
+
+    def spoil(folder: Path) -> None:
+        weights = load_file(folder / "model.safetensors")
+        weights[QUERY][0, 0] = value
+        save_file(only or weights, folder / "model.safetensors", {"format": "pt"})
+
+    return spoil
+
+
 def pickled_only(folder: Path) -> None:
     (folder / "model.safetensors").rename(folder / "pytorch_model.bin")
 
@@ -161,15 +192,25 @@ SPOILED = {
     "no config": (remove("config.json"), "has no config.json"),
     "no weights": (remove("model.safetensors"), r"has no safetensors file \(no weights\)"),
     "pickled weights only": (pickled_only, r"has no safetensors file \(only pytorch_model.bin\): save it again"),
-    "cut weights": (truncate, "cannot be loaded"),
-    "weights of text": (put("model.safetensors", b"weights"), "cannot be loaded"),
-    "empty weights": (put("model.safetensors", b""), "cannot be loaded"),
-    "broken config": (put("config.json", b'{"model_type": '), "is not JSON"),
-    "binary config": (put("config.json", b"\xff\xfe\x00"), "is not JSON"),
-    "deep config": (put("config.json", b"[" * 100_000), "is not JSON"),
+    "cut weights": (truncate, r"model.safetensors \([\d,]+ bytes\) is damaged or cut off"),
+    "weights of text": (put("model.safetensors", b"weights"), r"\(7 bytes\) is damaged or cut off"),
+    "empty weights": (put("model.safetensors", b""), r"\(0 bytes\) is damaged or cut off"),
+    "broken config": (put("config.json", b'{"model_type": '), "is not JSON: line 1 is not as it should be"),
+    "binary config": (put("config.json", b"\xff\xfe\x00"), "is not JSON: it holds no text"),
+    "deep config": (put("config.json", b"[" * 100_000), "is not JSON: it is nested too deeply"),
     "list config": (put("config.json", b"[1]"), "does not hold a configuration"),
-    "config of nothing": (put("config.json", b"{}"), "configuration .* cannot be read"),
-    "unknown type": (change(model_type="no_such_type"), "configuration .* cannot be read"),
+    "config of nothing": (put("config.json", b"{}"), "its config.json has no model_type"),
+    "unknown type": (
+        change(model_type="no_such_type"),
+        "the model type 'no_such_type', which transformers .* does not know",
+    ),
+    "foreign weights": (reweigh(only={"a": torch.ones(2)}), "are not those of a BertForSequenceClassification.* are a"),
+    "NaN": (reweigh(math.nan), r"there is NaN or infinity in 1 of its \d+ weight tensors \(bert.*query.weight\)"),
+    "infinity": (reweigh(-math.inf), "there is NaN or infinity in 1"),
+    "adapter only": (rename("adapter_model.safetensors"), "holds only an adapter"),
+    "weights by another name": (rename("mine.safetensors"), r"has no model.safetensors \(only mine.safetensors\)"),
+    "a part of the weights": (divide, r"lacks 1 of its 2 files of weights: model-00002-of-00002.safetensors"),
+    "index of nothing": (divide_badly, "does not say which weights are in which file"),
     "text for a number": (change(hidden_size="wide"), "cannot be"),
     "no heads": (change(num_attention_heads=0), "cannot be loaded"),
     "uneven heads": (change(num_attention_heads=5), "cannot be loaded"),
@@ -222,6 +263,16 @@ def test_a_classifier_without_its_head_is_not_fine_tuned(tmp_path: Path, reviews
     model = load_model(str(tmp_path))
     assert {"classifier.bias", "classifier.weight"} <= set(model.missing)
     with pytest.raises(UnsupportedError, match="not fine-tuned for text classification: its checkpoint lacks"):
+        task_of(model).encode(model, load_data(DataSpec(str(reviews))))
+
+
+def test_a_classifier_that_lacks_more_than_its_head_says_how_much(tmp_path: Path, reviews: Path) -> None:
+    weights = load_file(save("bert", tmp_path) / "model.safetensors")
+    kept = {path: tensor for path, tensor in weights.items() if "layer.1.attention" not in path}
+    save_file(kept, tmp_path / "model.safetensors", {"format": "pt"})
+    model = load_model(str(tmp_path))
+    count = len(weights) - len(kept)
+    with pytest.raises(UnsupportedError, match=f"lacks {count} of {len(weights)} weights, so these are random"):
         task_of(model).encode(model, load_data(DataSpec(str(reviews))))
 
 

@@ -484,3 +484,18 @@ def gauge_of(model: LoadedModel, kind: str) -> Gauge:
 def test_a_latency_gauge_needs_a_table() -> None:
     with pytest.raises(BudgetError, match="latency table"):
         gauge_of(model_of("bert"), "latency").amount(Mask())
+
+
+@pytest.mark.parametrize("strategy", ["iterative", "uniform"])
+@pytest.mark.parametrize("criterion", ["gradient", "output-norm"])
+def test_heads_that_cannot_be_gated_are_refused(strategy: str, criterion: str) -> None:
+    """JetMoE's experts take the place of an output projection."""
+    from pruning import wrap_model
+    from pruning.conformance.tiny import tiny_model
+    from pruning.tasks import Examples
+
+    model = wrap_model(tiny_model("jetmoe", head="causal-lm"), name="jetmoe")
+    rows = tuple({"input_ids": [5 + row, 7, 9, 6], "attention_mask": [1] * 4} for row in range(4))
+    examples = Examples(rows, (), (4,) * 4, ("text",) * 4, (), "these examples")
+    with pytest.raises(UnsupportedError, match="no linear layer takes the heads as its input"):
+        plan(model, examples, "heads=0.5", Request(criterion, strategy))

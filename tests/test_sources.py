@@ -15,11 +15,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pruning import DataError, DataSpec, load_data
-from pruning.data import choosing_and_measuring, is_source
-from pruning.fitting import Reading, fit, guess, match_labels
+from pruning.data import is_source
+from pruning.dividing import choosing_and_measuring, in_random_order, share_of
+from pruning.fitting import SPLITS, Reading, fit, guess, match_labels
 from pruning.folders import gather
 from pruning.needs import ModelError, check_needs, known_cuts
-from pruning.sources import fetch, find_source, folder_of_sources, keep, stage
+from pruning.sources import adopt, fetch, find_source, folder_of_sources, keep, stage
 from pruning.tables import read_table, written_as
 
 CLASSES = ("negative", "positive")
@@ -89,9 +90,9 @@ def test_columns_of_one_name_are_told_apart() -> None:
         ("x.csv", "text,label\na,1\nb,2,3\n", "line 3"),
         ("x.xlsx", "PK", "is not a data file that can be read: use .csv"),
         ("x", "text", "is not a data file"),
-        ("x.parquet", "text,label\na,1\n", "Parquet magic bytes"),
+        ("x.parquet", "text,label\na,1\n", "is no Parquet file"),
         ("x.json", "5", "each row has to be an object"),
-        ("x.json", "[" * 100_000, "depth limit"),
+        ("x.json", "[" * 100_000, "nested too deeply"),
         ("x.jsonl", "[1]\n3\n", "each row has to be an object"),
         ("x.jsonl", '{"text":', "cannot be read"),
     ],
@@ -399,7 +400,7 @@ def test_a_folder_is_looked_at_without_loading_it(bert_folder: Path, tmp_path: P
     ("files", "why"),
     [
         ({}, "has no config.json"),
-        ({"config.json": "{"}, "cannot be read"),
+        ({"config.json": "{"}, "is not JSON: line 1"),
         ({"config.json": "[]", "model.safetensors": "x"}, "damaged"),
         ({"config.json": "{}"}, "has no safetensors file"),
     ],
@@ -422,3 +423,43 @@ def test_without_the_network_a_hub_model_is_one_sentence(monkeypatch: pytest.Mon
 def test_the_table_of_model_types_is_understood() -> None:
     assert len(known_cuts()) > 500
     assert known_cuts()["bert"] == "✓"
+
+
+# Named by their path ---------------------------------------------------------------------------------------------
+
+
+def test_a_table_that_is_named_by_its_path_is_divided(tmp_path: Path) -> None:
+    file = tmp_path / "Alternating.csv"
+    file.write_text("review;sentiment\n" + "".join(f"text {i};{i % 2}\n" for i in range(20)), encoding="utf-8")
+    source = adopt(str(file))
+    assert (source.name, source.outside, source.reading.separator) == ("Alternating.csv", True, ";")
+    parts = [load_data(DataSpec(source.id, split)) for split in SPLITS]
+    assert not set(parts[0].inputs) & set(parts[1].inputs)
+    for part in parts:
+        assert sorted(part.labels) == ["0"] * 5 + ["1"] * 5
+    assert adopt(str(file)).id == source.id
+
+
+def test_a_split_column_of_a_named_table_is_kept(tmp_path: Path) -> None:
+    file = tmp_path / "rows.jsonl"
+    rows = [{"text": f"t{i}", "label": "good", "split": "test" if i > 2 else "train"} for i in range(5)]
+    file.write_text("\n".join(map(json.dumps, rows)))
+    source = adopt(str(file))
+    assert [len(load_data(DataSpec(source.id, split))) for split in SPLITS] == [3, 2]
+
+
+@pytest.mark.parametrize("name", ["nowhere.csv", "\0.csv", "~nobody-at-all/x.csv"])
+def test_no_such_table_says_so(name: str) -> None:
+    with pytest.raises(DataError):
+        adopt(name)
+
+
+@settings(max_examples=50, deadline=None)
+@given(st.lists(st.sampled_from("abc"), min_size=2, max_size=60), st.floats(0.1, 0.9), st.integers(0, 3))
+def test_each_class_has_its_share(labels: list[str], share: float, seed: int) -> None:
+    texts = [f"text {i}" for i in range(len(labels))]
+    chosen = share_of(in_random_order(texts, seed), texts, labels, share)
+    assert 0 < len(chosen) < len(texts)
+    for name in set(labels):
+        same = [text for text, label in zip(texts, labels, strict=True) if label == name]
+        assert abs(len(chosen.intersection(same)) - share * len(same)) <= 2

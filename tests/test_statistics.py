@@ -23,6 +23,7 @@ from pruning.statistics import (
     resampled_counts,
 )
 from pruning.tasks import Outcome, tasks
+from pruning.tasks.classification import calibration_estimate
 
 TASK = tasks()["text-classification"]
 counts = st.integers(1, 3000).flatmap(lambda n: st.tuples(st.integers(0, n), st.just(n)))
@@ -164,6 +165,16 @@ def test_no_interval_depends_on_the_order_of_the_examples() -> None:
     other = TASK.metrics(Outcome(*moved), targets[order], 3, 0)
     for name, estimate in one.items():
         assert tuple(other[name].to_json().values()) == pytest.approx(tuple(estimate.to_json().values()), abs=1e-12)
+
+
+def test_no_interval_depends_on_another_processors_rounding() -> None:
+    """Confidences of a sure model lie so close that a rounding exchanges neighbours; no bin is left by that here."""
+    generator, count = np.random.default_rng(5), 1500
+    hits = (generator.uniform(size=count) < 0.87).astype(float)
+    confidences = np.clip(0.99 + generator.normal(0, 1e-6, count), 0, 0.9999)
+    moved = confidences + generator.normal(0, 1e-6, count)
+    one, other = (calibration_estimate(values, hits, 0) for values in (confidences, moved))
+    assert (other.low, other.high) == pytest.approx((one.low, one.high), abs=1e-5)
 
 
 def test_the_difference_of_two_symmetric_estimates_has_the_textbook_interval() -> None:

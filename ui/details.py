@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import streamlit as st
 
 from pruning.evaluation import Flip
-from pruning.language import mark, tr
+from pruning.language import mark, tr, trn
 from pruning.statistics import Estimate
 from ui import state
 from ui import theme as look
@@ -89,8 +89,11 @@ def draw_flips(live: Live) -> None:
         return
     worse, better = comparison.count("worse"), comparison.count("better")
     flips = len(comparison.flips)
-    changes = tr("**{n} predictions flipped:** {worse} became wrong, {better} became right.", n=flips, worse=worse,
-                 better=better)  # fmt: skip
+    changes = trn(
+        "**{n} prediction flipped:** {worse} became wrong, {better} became right.",
+        "**{n} predictions flipped:** {worse} became wrong, {better} became right.",
+        flips, worse=worse, better=better,
+    )  # fmt: skip
     st.markdown(changes)
     st.caption(mcnemar_words(comparison.p_value))
     everything = flips <= FLIPS_SHOWN or st.toggle(tr("Show all {n}", n=flips), key="all_flips")

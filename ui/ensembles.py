@@ -11,7 +11,7 @@ import streamlit as st
 
 from pruning.ensemble import COMBINATIONS, Combination
 from pruning.importance import criteria, get_criterion
-from pruning.language import later, mark, tr
+from pruning.language import later, mark, tr, trn
 from pruning.masks import Mask
 from pruning.scopes import mask_of, unit_ids
 from ui import state
@@ -136,7 +136,7 @@ def recipe_label(name: str, mask: Mask) -> str:
     ('Random heads, seed 3', 'The present mask (2 heads)')
     """
     if name == PRESENT:
-        return tr("The present mask ({n:,} heads)", n=len(mask.heads))
+        return trn("The present mask ({n:,} head)", "The present mask ({n:,} heads)", len(mask.heads))
     if name.startswith("random "):
         return tr("Random heads, seed {seed}", seed=name.split()[1])
     return tr("Lowest by {criterion}", criterion=tr(get_criterion(name).label))

@@ -67,17 +67,18 @@ def _wrapped(text: str, width: int) -> list[str]:
 
     Chinese has no spaces to break at: a line may end after any of its characters, which are twice as wide.
 
-    >>> _wrapped("one two three", 8), _wrapped("第5层占总重要性的26%。", 10)
-    (['one two', 'three'], ['第5层占总', '重要性的', '26%。'])
+    >>> _wrapped("one two three", 8), _wrapped("on n = 220", 8), _wrapped("第5层占总重要性的26%。", 10)
+    (['one two', 'three'], ['on', 'n = 220'], ['第5层占总', '重要性的', '26%。'])
     """
+    text = text.replace(" = ", "\0=\0")  # "n =" and its number stay together
     if not any(map(_is_wide, text)):
-        return textwrap.wrap(text, width)
+        return [line.replace("\0", " ") for line in textwrap.wrap(text, width)]
     lines = [""]
     for piece in re.findall(rf"\s*(?:{WIDE}|(?:(?!{WIDE})\S)+){CLOSING}*", text):
         if lines[-1] and sum(1 + _is_wide(one) for one in lines[-1] + piece) > width:
             lines.append("")
         lines[-1] += piece if lines[-1] else piece.lstrip()
-    return lines
+    return [line.replace("\0", " ") for line in lines]
 
 
 def _is_wide(letter: str) -> bool:

@@ -36,6 +36,23 @@ def change_text(change: Comparison, name: str) -> str:
     return look.difference(change.differences["loss"], tr("in loss"))
 
 
+def delta_of(text: str, unclear: bool, lower_is_better: bool = False) -> dict[str, Any]:
+    """What ``st.metric`` needs to show a difference: by itself it knows arrow and colour by the minus of ASCII only.
+
+    Args:
+        text: The signed difference; empty where there is none.
+        unclear: Nothing is known to have changed, so it is grey.
+
+    >>> delta_of("−0.8 points", False)
+    {'delta': '−0.8 points', 'delta_arrow': 'down', 'delta_color': 'red'}
+    """
+    if not text:
+        return {}
+    arrow = {look.MINUS: "down", "+": "up"}.get(text[0], "off")
+    colour = "off" if unclear or arrow == "off" else "green" if (arrow == "down") == lower_is_better else "red"
+    return {"delta": text, "delta_arrow": arrow, "delta_color": colour}
+
+
 def metric_card(where: Any, label: str, evaluation: Evaluation, change: Comparison | None = None) -> None:
     """Draw the figure; the difference is grey as long as its interval holds zero.
 
@@ -48,11 +65,7 @@ def metric_card(where: Any, label: str, evaluation: Evaluation, change: Comparis
     difference = change.differences["loss" if name == "perplexity" else name] if change else None
     text = change_text(change, name).partition(" (") if change else None
     unclear = difference is None or difference.low <= 0 <= difference.high
-    # Streamlit finds arrow and colour by the minus of ASCII.
-    where.metric(
-        label, value, delta=text[0].replace(look.MINUS, "-") if text else None,
-        delta_color="off" if unclear else "inverse" if name == "perplexity" else "normal",
-    )  # fmt: skip
+    where.metric(label, value, **delta_of(text[0] if text else "", unclear, lower_is_better=name == "perplexity"))
     lines = [f"{tr(NAMES[name])}{tr(', ')}{interval.rstrip(')')}"]
     if text:
         change_words = tr("change {interval}") if name == "perplexity" else tr("change {interval} points")

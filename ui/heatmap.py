@@ -8,7 +8,7 @@ from typing import Literal
 
 import plotly.graph_objects as go
 
-from pruning.language import mark, tr
+from pruning.language import mark, tr, trn
 from pruning.masks import HeadId, Mask
 from ui import theme as look
 from ui.figure import figure_with_heading
@@ -97,8 +97,12 @@ def describe_heatmap(
     ends = [tr(place, layer=site_names[h.site], head=h.head, value=look.number(heads[h])) for h in (low, high)]
     removed = sum(head.site < len(values) and head.head < len(values[head.site]) for head in mask.heads)
     shape = tr("Heatmap of {rows} rows and up to {columns} heads.", rows=rows, columns=columns)
-    text = mark("{unit} is lowest at {low}, highest at {high}. {n} heads removed.")
-    return f"{lead}{shape} {tr(text, unit=unit.capitalize(), low=ends[0], high=ends[1], n=removed)}"
+    found = trn(
+        "{unit} is lowest at {low}, highest at {high}. {n} head removed.",
+        "{unit} is lowest at {low}, highest at {high}. {n} heads removed.",
+        removed, unit=unit.capitalize(), low=ends[0], high=ends[1],
+    )  # fmt: skip
+    return f"{lead}{shape} {found}"
 
 
 def clicked_heads(selection: object, heads_per_site: Sequence[int]) -> set[HeadId]:

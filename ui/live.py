@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Literal
 
 import streamlit as st
 
-from pruning.language import mark, tr
+from pruning.language import mark, tr, trn
 from pruning.masks import Mask
 from pruning.statistics import Estimate
 from ui import details, state
 from ui import theme as look
+from ui.figures import delta_of
 from ui.importance import progress_text
 from ui.jobs import Cache, Job
 from ui.measuring import Live
@@ -125,9 +125,7 @@ def _headline(live: Live | None, mask: Mask) -> None:
     left.metric(
         tr("Accuracy"),
         look.percent(accuracy.value),
-        # Streamlit finds arrow and colour by the minus of ASCII.
-        delta=look.points(difference).partition(" (")[0].replace(look.MINUS, "-") if difference else None,
-        delta_color=_delta_colour(difference),
+        **delta_of(look.points(difference).partition(" (")[0] if difference else "", _unclear(difference)),
     )
     left.caption(look.proportion(accuracy, shown.samples).partition("(")[2].rstrip(")"))
     if shown.complete:
@@ -138,9 +136,9 @@ def _headline(live: Live | None, mask: Mask) -> None:
     right.caption(look.measured(loss).partition("(")[2].rstrip(")") + line)
 
 
-def _delta_colour(difference: Estimate | None) -> Literal["off", "normal"]:
-    """Grey as long as the interval holds zero: then nothing is known to have changed."""
-    return "off" if difference is None or difference.low <= 0 <= difference.high else "normal"
+def _unclear(difference: Estimate | None) -> bool:
+    """As long as the interval holds zero: then nothing is known to have changed."""
+    return difference is None or difference.low <= 0 <= difference.high
 
 
 def _remember_loss(mask: Mask, value: float) -> None:
@@ -175,7 +173,14 @@ def _progress_line(job: Job, live: Live | None) -> None:
             )
     elif shown:
         data = look.plain(state.data_label(state.current().data))
-        st.caption(tr("Measured on all {n:,} examples of {data}.", n=shown.total, data=data))
+        st.caption(
+            trn(
+                "Measured on the only example of {data}.",
+                "Measured on all {n:,} examples of {data}.",
+                shown.total,
+                data=data,
+            )
+        )
     if shown and (words := _replacement_words()):
         st.caption(look.as_sentence(words))
 

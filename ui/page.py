@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 
 import streamlit as st
 
-from pruning.language import tr
+from pruning.builtin import BUILT_IN
+from pruning.language import mark, tr
 from ui import state
 from ui.browser import know_browser
 from ui.removed import mask_words, misfit
@@ -44,9 +45,26 @@ def begin(title: str, lead: str) -> Page:
     sidebar()
     know_browser()
     st.markdown(lead)
+    _refused_model()
     if notice := state.notice():
         st.warning(plain(notice))
     return Page(state.current(), theme())
+
+
+def _refused_model() -> None:
+    """Which model could not be had, and what is shown instead: on a telephone the sidebar, which knows, is closed."""
+    session, problem = state.current(), st.session_state.get("model_problem")
+    name = st.session_state.get("model_refused", session.model)
+    if problem is None or store().request_model(session.model).state == "failed" or name == session.model:
+        return  # where there is no model at all, the page says that
+    built_in = mark(
+        "{model} could not be loaded, and what is shown is the built-in model {shown}. The reason: {reason}."
+    )
+    other = mark("{model} could not be loaded, and what is shown is still {shown}. The reason: {reason}.")
+    text = built_in if session.model in BUILT_IN else other
+    with st.container(horizontal=True, vertical_alignment="center"):
+        st.warning(plain(tr(text, model=name, shown=state.model_label(session.model), reason=problem)))
+        st.button(tr("Dismiss"), key="dismiss_refused", on_click=lambda: st.session_state.pop("model_problem", None))
 
 
 def fitting_model(purpose: str, then: str = "") -> LoadedModel | None:

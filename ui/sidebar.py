@@ -10,10 +10,11 @@ import streamlit as st
 from pruning.builtin import ASSETS, BUILT_IN
 from pruning.data import BUILT_IN_DATA
 from pruning.errors import PruningError
-from pruning.language import LANGUAGES, Later, language, later, mark, tr
+from pruning.language import LANGUAGES, Later, language, later, mark, tr, trn
 from ui import state
 from ui.controls import choose_again, mirror_key, on_move
 from ui.jobs import Job
+from ui.paths import source_of
 from ui.sources.draft import menu_label, own_sources
 from ui.store import Loading, modified, session_id, store
 from ui.theme import as_sentence, plain
@@ -95,8 +96,9 @@ def _model_state(waiting: bool) -> None:
     ready = store().request_model(state.current().model)
     if ready.model is not None:
         anatomy = ready.model.anatomy
-        heads, layers = anatomy.total_heads, len(anatomy.sites)
-        st.caption(tr("Ready · {heads:,} heads in {layers} attention layers", heads=heads, layers=layers))
+        heads = trn("{n:,} head", "{n:,} heads", anatomy.total_heads)
+        layers = trn("{n} attention layer", "{n} attention layers", len(anatomy.sites))
+        st.caption(tr("Ready · {heads} in {layers}", heads=heads, layers=layers))
 
 
 def _share_of(loading: Loading) -> float:
@@ -116,7 +118,7 @@ def _settle(loading: Loading, session: state.Session) -> None:
         used.append(loading.name)
         state.update(model=loading.name, data=_data_for(loading.name, loading.task))
     else:
-        st.session_state["model_problem"] = loading.error
+        st.session_state["model_problem"], st.session_state["model_refused"] = loading.error, loading.name
         if loading.name == session.model != FALLBACK:
             state.update(model=FALLBACK, data=_data_for(FALLBACK, BUILT_IN[FALLBACK].task))
     st.rerun()
@@ -194,7 +196,7 @@ def _data_state(waiting: bool) -> None:
             return
         st.session_state.pop("data_wanted", None)
         if job.state == "done":
-            state.update(data=wanted)
+            state.update(data=source_of(wanted))
         elif job.error is not None:
             st.session_state["data_problem"] = _reason(job.error)
         st.rerun()

@@ -18,11 +18,12 @@ from pruning.data import BUILT_IN_DATA, is_source
 from pruning.errors import MaskError, PruningError
 from pruning.importance import criteria, get_criterion
 from pruning.importance.normalising import NORMALISATIONS, get_normalisation
-from pruning.language import LANGUAGES, tr
+from pruning.language import LANGUAGES, mark, tr
 from pruning.masks import Mask
 from pruning.plan import COMPENSATIONS
 from pruning.scopes import SCOPES, get_scope
 from pruning.sources import find_source
+from ui.paths import source_of
 
 HISTORY_LIMIT = 200
 LONGEST_CODE = 8000  # letters of a mask that a link can carry everywhere
@@ -32,6 +33,9 @@ ON_PAGE = {
     "Compare": ("a", "b"), "Head": ("head",), "Learn": ("lesson", "group"), "Present": ("share", "step", "prices"),
     "Questions": ("topic", "question"),
 }  # fmt: skip
+EXAMPLE = Mask.parse_heads("0:3,2:5")
+WRONG_MASK = mark("{problem} (a code looks like {example}, which removes heads {heads}; nothing is removed now)")
+WRONG_MASK_LEFT = mark("{problem} (a code looks like {example}, which removes heads {heads}; the mask stays as it was)")
 ECHO_SECONDS = 10.0  # after so long, a URL that is not ours is no late echo any more
 
 
@@ -186,6 +190,8 @@ def _adopt_url(first: bool, page: str = "") -> None:
     fresh = Session()
     changes: dict[str, Any] = {name: here.get(name) or getattr(fresh, name) for name in ("model", "criterion")}
     changes["data"] = here.get("data") or default_data(changes["model"])
+    with suppress(PruningError):  # what cannot be read says why where it is used
+        changes["data"] = source_of(changes["data"])
     if changes["criterion"] not in criteria():
         problems.append(tr("there is no criterion {name!r}", name=changes["criterion"][:40]))
         changes["criterion"] = session.criterion
@@ -204,7 +210,8 @@ def _adopt_url(first: bool, page: str = "") -> None:
         mask = Mask.from_code(here.get("mask", ""))
         changes["history"] = History(mask) if first else session.history.edit(mask)
     except MaskError as error:
-        problems.append(str(error))
+        now = WRONG_MASK_LEFT if session.mask else WRONG_MASK  # a link that is edited by hand changes nothing
+        problems.append(tr(now, problem=error, example=EXAMPLE.to_code(), heads=EXAMPLE.format_heads()))
     st.session_state["session"] = replace(session, **changes)
     st.session_state.pop("notice", None)
     if problems:

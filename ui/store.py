@@ -37,6 +37,7 @@ from ui.jobs import EXIT_SECONDS, Cache, Job, Worker
 from ui.learn.learner import Learner
 from ui.maps import Maps, Scoring, calibration_data, modified
 from ui.measuring import Measurements
+from ui.paths import source_of
 from ui.plans import Plans
 from ui.present.presentations import Presentations
 from ui.recoveries import Recoveries
@@ -178,6 +179,7 @@ class Store:
         key = (model.fingerprint, data, split, modified(data))
         found = self._examples.get(key)
         if found is None:
+            data = source_of(data)
             allowed.check_data(data)
             read = load_data(DataSpec(data, split, None if data in BUILT_IN_DATA else LIVE_ROWS))
             task = task_of(model)
@@ -240,6 +242,15 @@ class Store:
             self.recorder(partial(of_evaluation, session, model, data, mask, method, job.result))
 
         return self.evaluator.submit(Job((session, "evaluate"), evaluation_key(model, data, mask, method), work))
+
+    def has_measured(self, model: LoadedModel, data: str, mask: Mask, method: str = "none") -> bool:
+        """Whether this process knows what `evaluate` would give."""
+        examples = self._examples.get((model.fingerprint, data, "evaluation", modified(data)))
+        compensation = self.replacements.known(model, data, mask, method)
+        if examples is None or (compensation is None and mask and method != "none"):
+            return False
+        variants = Variant(), Variant.of(mask, compensation)
+        return all(self.measurements.evaluation(model, examples, one) is not None for one in variants)
 
     def _is_loaded(self, model: LoadedModel) -> bool:
         return any(loading.model is model for loading in list(self._models.values()))

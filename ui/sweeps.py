@@ -25,6 +25,7 @@ from ui.history.entries import of_sweep
 from ui.history.recorder import Note, nothing
 from ui.jobs import Cache, Job, Worker
 from ui.maps import modified
+from ui.paths import source_of
 
 if TYPE_CHECKING:
     from pruning.latency import LatencyTable
@@ -275,13 +276,13 @@ def make_bench(model: LoadedModel, data: str) -> Bench:
     Raises:
         PruningError: The data cannot be read, does not fit the model, or is too small to be divided.
     """
-    from pruning.data import choosing_and_measuring
+    from pruning.dividing import choosing_and_measuring
     from pruning.sweep import Bench
     from pruning.tasks import task_of
 
     task = task_of(model)
     allowed.check_data(data)
-    parts = [part.first(ALL_ROWS) for part in choosing_and_measuring(DataSpec(data))]
+    parts = [part.first(ALL_ROWS) for part in choosing_and_measuring(DataSpec(source_of(data)))]
     for part in parts:
         allowed.check_images(part, task.name)
     calibration, evaluation = (task.encode(model, part) for part in parts)

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import math
+import re
 from dataclasses import dataclass
 from functools import lru_cache
 from itertools import pairwise
 from typing import Literal
 
-from pruning.language import mark, tr
+from pruning.errors import PruningError
+from pruning.language import Later, mark, tr
 from pruning.statistics import Estimate
 
 Theme = Literal["light", "dark"]
@@ -82,15 +84,37 @@ def words() -> Words:
     )
 
 
-def as_sentence(message: object) -> str:
-    """An error or a reason as a sentence of its own.
+_WORD_FIRST = re.compile(r"[a-z]+([-'’][a-z]+)*[.,:;)]*(\s|$)")
+_VALUE_FIRST = re.compile(r"\{(\w+)[^}]*\}")
 
-    >>> as_sentence("the file is empty")
-    'The file is empty.'
+
+def as_sentence(message: object) -> str:
+    """An error or a reason as a sentence of its own; the name of a file, a model or an option keeps its first letter.
+
+    >>> as_sentence("the file is empty"), as_sentence("reviews.csv is empty")
+    ('The file is empty.', 'reviews.csv is empty.')
     """
     text = str(message)
-    text = f"{text[:1].upper()}{text[1:]}"
+    if _WORD_FIRST.match(text) and not _begins_with_a_value(message):
+        text = f"{text[:1].upper()}{text[1:]}"
     return text if text.endswith((".", "。")) else tr("{text}.", text=text)
+
+
+def _begins_with_a_value(message: object) -> bool:
+    """Whether a message begins with a name that it was given, rather than with a word or with another message."""
+    if isinstance(message, PruningError) and message.args:
+        template, values = message.args[0], message.values
+    elif isinstance(message, Later):
+        template, values = message.text, message.values
+    else:
+        return False
+    if isinstance(template, Later):
+        return _begins_with_a_value(template)
+    first = _VALUE_FIRST.match(template)
+    if first is None or first[1] not in values:
+        return False
+    value = values[first[1]]
+    return _begins_with_a_value(value) if isinstance(value, Later | BaseException) else first[1] != "error"
 
 
 def tokens(theme: Theme) -> Tokens:

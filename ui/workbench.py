@@ -145,7 +145,7 @@ def _heatmap(
         importance.values,
         mask=shown,
         site_names=names,
-        title=trn("{n} heads removed", "{n} heads removed", removed) if removed else tr("All heads kept"),
+        title=trn("{n} head removed", "{n} heads removed", removed) if removed else tr("All heads kept"),
         subtitle=tr("{criterion}; a cross marks a removed head", criterion=tr(criterion.label)),
         unit=tr(criterion.unit),
         signed=criterion.signed,
@@ -220,6 +220,27 @@ def sliders(importance: ImportanceMap) -> None:
         key=key,
         on_change=on_move("threshold", key, lambda label: use_threshold(stops[str(label)])),
         help=tr(above if low else below, criterion=tr(criterion.label).lower(), unit=tr(criterion.unit)),
+    )
+    if removed and not is_lowest(importance, session.mask):
+        st.caption(_set_otherwise(removed, tr(criterion.label)))
+
+
+def is_lowest(importance: ImportanceMap, mask: Mask) -> bool:
+    """Whether a number of heads or a threshold gives this mask; equals may be taken in any order."""
+    gone = [value for head, value in importance.keep_values.items() if head in mask.heads]
+    kept = [value for head, value in importance.keep_values.items() if head not in mask.heads]
+    return not gone or not kept or max(gone) <= min(kept)
+
+
+def _set_otherwise(removed: int, criterion: str) -> str:
+    """What the sliders have to say of a mask that neither of them gives."""
+    return trn(
+        "The removed head is not the least important by {criterion}: it was set by hand, by a link, a plan or another "
+        "criterion. A slider replaces it.",
+        "The {n:,} removed heads are not the {n:,} least important by {criterion}: they were set by hand, by a link, "
+        "a plan or another criterion. A slider replaces them.",
+        removed,
+        criterion=criterion,
     )
 
 

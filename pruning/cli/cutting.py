@@ -11,7 +11,17 @@ from typing import TYPE_CHECKING, Any
 import click
 from click.core import ParameterSource
 
-from pruning.cli.options import check_task, data_options, load, model_options, read_groups, read_mask, write
+from pruning.cli.options import (
+    check_task,
+    data_options,
+    list_option,
+    load,
+    model_options,
+    read_groups,
+    read_mask,
+    single_option,
+    write,
+)
 from pruning.cli.planning import read_plan, tell_reached
 from pruning.cli.recovering import cut_and_recover, measured_spec, read_recovery, recovery_options, recovery_rows, told
 from pruning.errors import MaskError
@@ -29,9 +39,9 @@ NOT_TOLD = ("json_file", "folder", "overwrite", "device", "threads")
 @click.command()
 @model_options
 @data_options("evaluation", "Evaluate before and after on this data, for the model card:")
-@click.option("--mask", "--plan", "mask_file", metavar="FILE", help="A mask or a plan: what is cut out.")
-@click.option("--heads", metavar='"S:H,…"', help='Heads to cut out, as site:head, like "0:3,2:5" or "1:0-3".')
-@click.option("--groups", metavar='"S:G,…"', help="Key-value groups to cut out with all their heads, as site:group.")
+@single_option("--mask", "--plan", "mask_file", metavar="FILE", help="A mask or a plan: what is cut out.")
+@list_option("--heads", metavar='"S:H,…"', help='Heads to cut out, as site:head, like "0:3,2:5" or "1:0-3".')
+@list_option("--groups", metavar='"S:G,…"', help="Key-value groups to cut out with all their heads, as site:group.")
 @click.option("--whole-groups", is_flag=True, help="Keep heads whose key-value group is not removed as a whole.")
 @click.option("-o", "--output", "folder", required=True, metavar="FOLDER", help="Where the checkpoint goes.")
 @click.option("--overwrite", is_flag=True, help="Replace FOLDER if it is empty or an earlier export.")
@@ -116,6 +126,6 @@ def _command() -> str:
         elif value is True:
             parts.append(parameter.opts[0])
         else:
-            values = value if parameter.multiple else [value]
+            values = value if isinstance(value, tuple) else [value]
             parts += [f"{parameter.opts[0]} {shlex.quote(str(one))}" for one in values]
     return " ".join(["python -m pruning prune", *parts, "-o FOLDER"])

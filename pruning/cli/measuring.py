@@ -10,11 +10,14 @@ import click
 from pruning.cli.options import (
     Progress,
     check_task,
+    count_from,
     data_options,
+    list_option,
     load,
     model_options,
     read_groups,
     read_mask,
+    single_option,
     write,
 )
 from pruning.cli.planning import read_plan
@@ -49,7 +52,7 @@ if TYPE_CHECKING:
 )
 @click.option(
     "--lowest",
-    type=click.IntRange(min=1),
+    type=count_from(1),
     metavar="K",
     help="Only say which K are missed least by leave-one-out, and stop as soon as that is certain (95%).",
 )
@@ -71,9 +74,9 @@ def score(names: tuple[str, ...], json_file: str | None, seed: int, batch_size: 
     get_normalisation(how, options["scope"])
     if options["lowest"] and (names != ("ablation",) or options["label_free"] or how != "none"):
         raise click.UsageError("--lowest goes with --criterion ablation alone, on its raw values and the data's labels")
-    model, task, data, examples = _load(options)
     if options["screen"] and not options["lowest"]:
         raise click.UsageError("--screen goes with --lowest")
+    model, task, data, examples = _load(options)
     if options["lowest"]:
         found, lines = _lowest(model, task, examples, {**options, "seed": seed, "batch_size": batch_size})
         write({**found, **_rows_json(data)}, lines + _rows_lines(data), json_file)
@@ -97,7 +100,8 @@ def score(names: tuple[str, ...], json_file: str | None, seed: int, batch_size: 
         **_described(maps, how),
         "scope": options["scope"],
         "sites": [part.name for part in parts_of(model.anatomy, options["scope"])],
-        "samples": len(examples),
+        "samples": max(found.samples for found in maps.values()),
+        "samples_used": {name: found.samples for name, found in maps.items()},
         "seed": seed,
         "seconds": sum(found.seconds for found in maps.values()),
         "model": model.fingerprint,
@@ -207,9 +211,9 @@ def _score_lines(maps: dict[str, ImportanceMap], value: dict[str, Any]) -> list[
 @click.command()
 @model_options
 @data_options("evaluation")
-@click.option("--mask", "mask_file", metavar="FILE", help="A mask or a plan: what is removed.")
-@click.option("--heads", "heads", metavar='"S:H,…"', help='Heads to remove, as site:head, like "0:3,2:5" or "1:0-3".')
-@click.option("--groups", metavar='"S:G,…"', help="Key-value groups to remove with all their heads, as site:group.")
+@single_option("--mask", "mask_file", metavar="FILE", help="A mask or a plan: what is removed.")
+@list_option("--heads", metavar='"S:H,…"', help='Heads to remove, as site:head, like "0:3,2:5" or "1:0-3".')
+@list_option("--groups", metavar='"S:G,…"', help="Key-value groups to remove with all their heads, as site:group.")
 @preview_options
 def evaluate(json_file: str | None, seed: int, batch_size: int, **options: Any) -> None:
     """Measure MODEL on DATA, with all its heads or without some."""

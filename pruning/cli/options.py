@@ -7,6 +7,7 @@ import math
 import os
 import sys
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -20,7 +21,39 @@ from pruning.models import ModelSpec
 if TYPE_CHECKING:
     from pruning.models import LoadedModel
 
+MOST_SEED = 2**32 - 1  # numpy's largest
+MOST_COUNT = 10**9  # of rows, of a batch, of tokens: more is a slip of the finger
 DATA_HELP = f"{', '.join(BUILT_IN_DATA)}, a file, a hub dataset id, or own-… as the page Data and model shows it."
+
+
+class Number(click.FloatRange):
+    """A number within limits, if any; not ``nan``, which no limit keeps out, nor ``inf``."""
+
+    def convert(self, value: Any, parameter: click.Parameter | None, context: click.Context | None) -> Any:
+        found = super().convert(value, parameter, context)
+        if not math.isfinite(found):
+            self.fail(f"{value} is not a finite number.", parameter, context)
+        return found
+
+
+def count_from(least: int) -> click.IntRange:
+    return click.IntRange(least, MOST_COUNT)
+
+
+def once(context: click.Context, parameter: click.Parameter, values: tuple[str, ...]) -> str | None:
+    """The one value of an option that is declared ``multiple``, so that a second one is not lost without a word."""
+    if len(values) > 1:
+        raise click.UsageError(f"{parameter.opts[0]} is given {len(values)} times ({', '.join(values)}): give it once")
+    return values[0] if values else None
+
+
+def one_list(context: click.Context, parameter: click.Parameter, values: tuple[str, ...]) -> str:
+    """The lists of an option that is declared ``multiple``, as one: what every one of them names is meant."""
+    return ",".join(values)
+
+
+single_option = partial(click.option, multiple=True, callback=once)
+list_option = partial(click.option, multiple=True, callback=one_list)
 
 
 def writable(context: click.Context, parameter: click.Parameter, value: str | None) -> str | None:
@@ -74,9 +107,9 @@ def data_options(split: str, what_for: str = "") -> Callable:
         options = [
             click.option("--data", required=not what_for, metavar="DATA", help=f"{what_for} {DATA_HELP}".lstrip()),
             click.option("--split", type=click.Choice(["calibration", "evaluation"]), default=split, show_default=True),
-            click.option("--samples", type=click.IntRange(1), help="Only the first N examples; all otherwise."),
-            click.option("--batch-size", type=click.IntRange(1), default=32, show_default=True),
-            click.option("--seed", type=click.IntRange(0), default=0, show_default=True),
+            click.option("--samples", type=count_from(1), help="Only the first N examples; all otherwise."),
+            click.option("--batch-size", type=count_from(1), default=32, show_default=True),
+            click.option("--seed", type=click.IntRange(0, MOST_SEED), default=0, show_default=True),
             click.option("--task", metavar="NAME", help="Kind of task; the one of the model's architecture otherwise."),
             click.option("--text-column", metavar="C", help="Column with the texts (or image files)."),
             click.option("--label-column", metavar="C", help="Column with the labels."),

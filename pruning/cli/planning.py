@@ -7,7 +7,18 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from pruning.cli.options import Progress, data_options, load_examples, model_options, writable, write
+from pruning.cli.options import (
+    Number,
+    Progress,
+    count_from,
+    data_options,
+    list_option,
+    load_examples,
+    model_options,
+    single_option,
+    writable,
+    write,
+)
 from pruning.importance import criteria
 from pruning.importance.normalising import NORMALISATIONS
 from pruning.masks import Mask
@@ -37,22 +48,27 @@ if TYPE_CHECKING:
 @click.option("--strategy", metavar="NAME", default=DEFAULT_STRATEGY, show_default=True, help=", ".join(strategies()))
 @click.option("--set", "settings", metavar="NAME=VALUE", multiple=True, help="A setting of the strategy.")
 @click.option("--normalise", type=click.Choice(list(NORMALISATIONS)), default=DEFAULT_NORMALISE, show_default=True)
-@click.option("--scope", metavar="A,B", default="heads", show_default=True, help="What may go: heads,neurons,layers.")
-@click.option("--budget", metavar="KIND=SHARE", help=f"What may remain, at most: {'|'.join(KINDS)}, like heads=0.5.")
-@click.option("--threshold", type=float, help="Instead: remove all units less important than this raw value.")
-@click.option("--guarantee", type=float, metavar="POINTS", help="Instead: lose no more accuracy, with 95% confidence.")
-@click.option("--protect-heads", metavar='"S:H,…"', default="", help='Heads that stay, like "0:3,1:0-2".')
-@click.option("--protect-layers", metavar='"L,…"', default="", help='Layers that stay with all in them, like "0,5".')
+@list_option("--scope", metavar="A,B", default=["heads"], show_default=True, help="What may go: heads,neurons,layers.")
+@single_option("--budget", metavar="KIND=SHARE", help=f"What may remain, at most: {'|'.join(KINDS)}, like heads=0.5.")
+@click.option("--threshold", type=Number(), help="Instead: remove all units less important than this raw value.")
+@click.option(
+    "--guarantee",
+    type=Number(0, 100, min_open=True, max_open=True),
+    metavar="POINTS",
+    help="Instead: lose no more accuracy, with 95% confidence.",
+)
+@list_option("--protect-heads", metavar='"S:H,…"', help='Heads that stay, like "0:3,1:0-2".')
+@list_option("--protect-layers", metavar='"L,…"', help='Layers that stay with all in them, like "0,5".')
 @click.option("--whole-groups", is_flag=True, help="Remove only whole key-value groups.")
 @click.option("--compensate", type=click.Choice(COMPENSATIONS), default="none", show_default=True, help="When cutting.")
-@click.option("--tokens", type=click.IntRange(1), default=128, show_default=True, help="For MACs and latency.")
+@click.option("--tokens", type=count_from(1), default=128, show_default=True, help="For MACs and latency.")
 @click.option("-o", "--output", required=True, metavar="PLAN", callback=writable, help="Where the plan goes.")
 def plan(json_file: str | None, **options: Any) -> None:
     """Plan which heads, neurons and layers of MODEL to remove, and write PLAN for prune and evaluate."""
     ways = [name for name in ("budget", "threshold", "guarantee") if options[name] is not None]
     if len(ways) != 1:
         raise click.UsageError("give one of --budget (like heads=0.5), --threshold and --guarantee")
-    budget = Budget.parse(options["budget"]) if options["budget"] else None
+    budget = Budget.parse(options["budget"]) if options["budget"] is not None else None
     request = _request(options)
     model, task, examples = load_examples(options)
     with Progress("searching") as progress:

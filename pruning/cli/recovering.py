@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from pruning.builtin import BUILT_IN
-from pruning.cli.options import Progress, data_spec
+from pruning.cli.options import Number, Progress, data_spec
 from pruning.data import DataSpec
 from pruning.errors import DataError
 from pruning.recovery.methods import get_method, recovery_methods
@@ -40,7 +40,7 @@ def recovery_options(command: Callable) -> Callable:
             help="Cut and train in turn, in so many steps, the least important first; each trains for its share of the "
             "minutes. Not with means or reconstruction.",
         ),
-        click.option("--recover-minutes", type=click.FloatRange(0, min_open=True), help="Stop training after so long."),
+        click.option("--recover-minutes", type=Number(0, min_open=True), help="Stop training after so long."),
         click.option(
             "--recover",
             multiple=True,

@@ -9,7 +9,7 @@ import click
 from click.core import ParameterSource
 
 from pruning.builtin import BUILT_IN
-from pruning.cli.options import Progress, data_options, load_examples, model_options, write
+from pruning.cli.options import Number, Progress, data_options, load_examples, model_options, write
 from pruning.cli.recovering import told
 from pruning.data import BUILT_IN_DATA, DataSpec
 from pruning.errors import DataError
@@ -32,18 +32,20 @@ _COMPARE = "; ".join(f"{name}: {about}" for name, about in COMPARISONS.items())
 @click.option(
     "--method", type=click.Choice(list(weight_scores())), default="magnitude", show_default=True, help=_METHODS
 )
-@click.option("--share", type=click.FloatRange(0, 1), default=0.5, show_default=True, help="Of the weights that go.")
+@click.option("--share", type=Number(0, 1), default=0.5, show_default=True, help="Of the weights that go.")
 @click.option("--compare", type=click.Choice(list(COMPARISONS)), help=f"Which weights compete. {_COMPARE}.")
 @click.option("--pattern", metavar="N:M", default="", help=f"Keep N of every M neighbours, like {', '.join(PATTERNS)}.")
 @click.option("--gradual", is_flag=True, help="Let the zeros grow while all weights are trained on DATA.")
-@click.option("--minutes", type=click.FloatRange(0, min_open=True), help="Stop training after so long; with --gradual.")
+@click.option("--minutes", type=Number(0, min_open=True), help="Stop training after so long; with --gradual.")
 @click.option(
     "--measure",
     metavar="DATA",
     help="Evaluation rows to measure accuracy on. Without it DATA itself; with --gradual a built-in model's own, for "
     "rows that trained must not measure.",
 )
-@click.option("--rounds", type=click.IntRange(2), default=15, show_default=True, help="How often each is timed.")
+@click.option(
+    "--rounds", type=click.IntRange(2, 10_000), default=15, show_default=True, help="How often each is timed."
+)
 @click.option("-o", "--output", "folder", metavar="FOLDER", help="Write the model with its zeros as a checkpoint.")
 @click.option("--overwrite", is_flag=True, help="Replace FOLDER if it is empty or an earlier export.")
 def sparsify(json_file: str | None, **options: Any) -> None:

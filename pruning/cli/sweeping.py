@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from pruning.cli.options import Progress, data_options, load, model_options, write
+from pruning.cli.options import MOST_SEED, Progress, count_from, data_options, load, model_options, write
 from pruning.data import DataSpec
 from pruning.errors import PruningError
 from pruning.importance import get_criterion
@@ -35,7 +35,7 @@ WRITERS = {".csv": "to_csv", ".parquet": "to_parquet"}
 @click.option("--scope", "scopes", default="heads", show_default=True, metavar="A,B", help="heads, neurons, layers.")
 @click.option("--normalise", type=click.Choice(list(NORMALISATIONS)), default=DEFAULT_NORMALISE, show_default=True)
 @click.option("--compensate", type=click.Choice(COMPENSATIONS), default="none", show_default=True)
-@click.option("--calibration-samples", type=click.IntRange(1), help="Only the first N rows choose; all otherwise.")
+@click.option("--calibration-samples", type=count_from(1), help="Only the first N rows choose; all otherwise.")
 @click.option("-o", "--output", required=True, metavar="FILE", help="The table, as .csv or .parquet.")
 def sweep(json_file: str | None, output: str, **options: Any) -> None:
     """Measure MODEL on DATA at many budgets: a row for each criterion, strategy, seed and budget.
@@ -80,8 +80,8 @@ def _requests(options: dict[str, Any]) -> list[Request]:
         seeds = [int(seed) for seed in _listed(options["seeds"] or str(options["seed"]))]
     except ValueError:
         raise click.UsageError(f"{options['seeds']!r} are not seeds: write whole numbers, like 0,1,2") from None
-    if min(seeds) < 0:
-        raise click.UsageError("seeds are whole numbers from 0")
+    if min(seeds) < 0 or max(seeds) > MOST_SEED:
+        raise click.UsageError(f"seeds are whole numbers from 0 to {MOST_SEED}")
     criteria, strategies = _listed(options["criteria"]), _listed(options["strategies"])
     for name in criteria:
         get_criterion(name)
@@ -97,7 +97,7 @@ def _requests(options: dict[str, Any]) -> list[Request]:
 
 
 def _bench(options: dict[str, Any], needs_latency: bool) -> Bench:
-    from pruning.data import choosing_and_measuring
+    from pruning.dividing import choosing_and_measuring
     from pruning.latency import measure_latency_table
     from pruning.sweep import Bench
     from pruning.tasks import task_of

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 import sys
 import time
@@ -21,8 +22,12 @@ from pruning.errors import PruningError
 @click.option("--json", "json_file", metavar="FILE", help="Write results as JSON as they come; - for standard output.")
 @click.option("--table", "table_file", metavar="FILE.md", help="Write a page with totals and a table.")
 @click.option("--jobs", type=click.IntRange(1, 256), help="Model types at once; one for each core otherwise.")
-@click.option("--seconds", type=click.FloatRange(1), default=120, show_default=True, help="That one type may take.")
-@click.option("--memory", type=click.FloatRange(0.1), default=6, show_default=True, metavar="GB", help="And memory.")
+@click.option(
+    "--seconds", type=click.FloatRange(1, 1e6), default=120, show_default=True, help="That one type may take."
+)
+@click.option(
+    "--memory", type=click.FloatRange(0.1, 1e6), default=6, show_default=True, metavar="GB", help="And memory."
+)
 @click.option("--resume", is_flag=True, help="Go on with the results in the JSON file.")
 def conformance(
     names: tuple[str, ...],
@@ -37,6 +42,8 @@ def conformance(
     path = Path(json_file) if json_file and json_file != "-" else None
     if resume and path is None:
         raise click.UsageError("--resume goes on with the file of --json: name one")
+    if math.isnan(seconds) or math.isnan(memory):  # which no range keeps out
+        raise click.UsageError("--seconds and --memory are numbers")
     examine = prepare()
     chosen = _known(names)
     report = read_report(path) if resume and path and path.exists() else new_report()

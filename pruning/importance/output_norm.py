@@ -46,6 +46,7 @@ class OutputNorm(Criterion):
     reference = "Kobayashi et al., Attention is Not Only a Weight, EMNLP 2020"
 
     def __call__(self, context: ScoringContext) -> np.ndarray:
+        context.require_gates()
         if context.scope == "layers":
             return activation_means(context, lambda part, x: x.float().norm(dim=-1, keepdim=True))
         factors = _factors(context)

@@ -23,9 +23,9 @@ if TYPE_CHECKING:
     from torch import Tensor
     from torch.utils.hooks import RemovableHandle
 
-    from pruning.attention import AttentionCall
     from pruning.tasks import Batch
 
+NOT_SEEN = mark("the {what} of {part} cannot be seen: choose another criterion")
 ACTIVATIONS, ATTENTION = mark("activations"), mark("attention weights")
 Look = Callable[["Batch", int, "Tensor"], None]  # batch, part, what was seen
 
@@ -102,9 +102,7 @@ def check_seen(context: ScoringContext, seen: Iterable[bool], what: str = ACTIVA
     """
     for part, was_seen in zip(parts_of(context.model.anatomy, context.scope), seen, strict=True):
         if not was_seen:
-            raise UnsupportedError(
-                "the {what} of {part} cannot be seen: choose another criterion", what=later(what), part=part.name
-            )
+            raise UnsupportedError(NOT_SEEN, what=later(what), part=part.name)
 
 
 def kept_units(context: ScoringContext) -> np.ndarray:
@@ -126,16 +124,15 @@ def _run(context: ScoringContext, watching: Callable[[Batch], AbstractContextMan
 
 
 def _attention_watched(context: ScoringContext, batch: Batch, look: Look) -> AbstractContextManager[Any]:
-    from pruning.attention import attention_probabilities, observed
+    from pruning.attention_products import attention_seen
 
-    module = context.model.module
-    index = {module.get_submodule(site.name): site.index for site in context.model.anatomy.sites}
+    def refuse(site: AttentionSite) -> None:
+        raise UnsupportedError(NOT_SEEN, what=later(ATTENTION), part=site.name)
 
-    def observe(call: AttentionCall) -> None:
-        if call.module in index:
-            look(batch, index[call.module], attention_probabilities(call))
+    def take(site: AttentionSite, weights: Tensor) -> None:
+        look(batch, site.index, weights)
 
-    return observed(observe)
+    return attention_seen(context.model.module, context.model.anatomy.sites, take, refuse)
 
 
 @contextmanager

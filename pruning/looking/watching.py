@@ -8,7 +8,6 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from pruning.errors import UnsupportedError
 from pruning.language import Later, later
 from pruning.looking.windows import LayerCall, Windows, find_windows
 
@@ -16,7 +15,6 @@ if TYPE_CHECKING:
     from torch import Tensor, nn
 
     from pruning.anatomy import AttentionSite
-    from pruning.attention import AttentionCall
     from pruning.models import LoadedModel
     from pruning.tasks import Batch, Examples
 
@@ -73,11 +71,11 @@ def watch(
     """
     import torch
 
-    from pruning.attention import observed
+    from pruning.attention_products import attention_seen
 
     seeing = _Seeing(model, inputs, sites, look)
     with _target_noted(model.module, seeing.words), seeing.hooks(), torch.inference_mode():
-        with observed(seeing.on_call), seeing.products:
+        with attention_seen(model.module, seeing.sites, seeing.take, seeing.refuse):
             model.module(**inputs)
         if windows:
             seeing.join_windows()
@@ -89,31 +87,22 @@ class _Seeing:
     """What is known of one forward pass."""
 
     def __init__(self, model: LoadedModel, inputs: dict[str, Tensor], sites: Collection[int], look: Look) -> None:
-        from pruning.looking.products import Products
-
         self.module, self.inputs, self.look = model.module, inputs, look
         self.sites = [site for site in model.anatomy.sites if site.index in sites]
-        self.owners = {model.module.get_submodule(site.name): site for site in self.sites}
         self.examples, self.words = len(next(iter(inputs.values()))), Words(inputs.get("input_ids"))
-        self.products = Products()
         self.refused: dict[int, Later] = {}
         self.seen: set[int] = set()
-        self.by_interface: set[int] = set()
         self.layers: dict[int, LayerCall] = {}
         self.parts: list[tuple[AttentionSite, LayerCall | None, Tensor]] = []
 
     @contextmanager
     def hooks(self) -> Iterator[None]:
-        """Watch the projections, and the layers around attention that may be within windows."""
+        """Watch the layers around attention that may be within windows."""
         from pruning.attention import on_this_thread
 
         handles = []
         try:
             for site in self.sites:
-                if site.projection:
-                    watch_projection = on_this_thread(partial(self._on_projection, site))
-                    projection = self.module.get_submodule(site.projection)
-                    handles.append(projection.register_forward_pre_hook(watch_projection, prepend=True))
                 for path in _around(site.name) if "vision" in site.kind else ():
                     watch_layer = on_this_thread(partial(self._on_layer, site))
                     layer = self.module.get_submodule(path)
@@ -123,31 +112,9 @@ class _Seeing:
             for handle in handles:
                 handle.remove()
 
-    def on_call(self, call: AttentionCall) -> None:
-        """Of the attention interface."""
-        from pruning.attention import attention_probabilities
-
-        site = self.owners.get(call.module)
-        if site is None:
-            return
-        try:
-            weights = attention_probabilities(call)
-        except UnsupportedError:  # the product may still be found
-            return
-        self.by_interface.add(site.index)
-        self._take(site, weights)
-
-    def _on_projection(self, site: AttentionSite, _: nn.Module, args: tuple[Any, ...]) -> None:
-        if site.index in self.by_interface:
-            return
-        try:
-            weights = self.products.found(site, args[0]) if args else None
-        except UnsupportedError:
-            weights = None
-        if weights is None:
-            self.refused[site.index] = CLOSED
-        else:
-            self._take(site, weights.float())
+    def refuse(self, site: AttentionSite) -> None:
+        """A site whose weights cannot be seen."""
+        self.refused[site.index] = CLOSED
 
     def _on_layer(self, site: AttentionSite, layer: nn.Module, args: tuple[Any, ...], named: dict[str, Any]) -> None:
         """Note the innermost module around the attention that still sees whole examples, and best their grid, too."""
@@ -160,7 +127,8 @@ class _Seeing:
         if known is None or call.stated or not known.stated:
             self.layers[site.index] = call
 
-    def _take(self, site: AttentionSite, weights: Tensor) -> None:
+    def take(self, site: AttentionSite, weights: Tensor) -> None:
+        """The weights of one call."""
         layer = self.layers.get(site.index)
         if type(self.module.get_submodule(site.name)).__name__.startswith(REORDERED):
             self.refused[site.index] = PARTS

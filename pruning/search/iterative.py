@@ -47,13 +47,13 @@ class Iterative(Strategy):
             raise PlanError(
                 '{settings} is not possible: step is 0 or more, replacement is "auto", "zero" or "mean"', settings=self
             )
+        step = self.step or max(1, round(len(context.bundles) / STEPS))
         means = None
         looks = context.examples is not None and context.criterion.needs_data
         if self.replacement == "mean" or (self.replacement == "auto" and looks):
             from pruning.means import measure_means
 
             means = measure_means(context.model, context.required_examples(self.name), context.batch_size)
-        step = self.step or max(1, round(len(context.bundles) / STEPS))
         rounds = -(-len(context.bundles) // step)
         done: list[Bundle] = []
         waiting = list(context.bundles)

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 
 V = TypeVar("V")
+NAMED = 3  # of missing weights
 
 
 @dataclass(frozen=True, eq=False)
@@ -116,12 +117,23 @@ class Task:
         Raises:
             UnsupportedError: Some of its weights are missing, and random therefore.
         """
+        missing = ", ".join(model.missing[:NAMED]) + (", …" if len(model.missing) > NAMED else "")
+        inner = f"{getattr(model.module, 'base_model_prefix', '')}."
+        if any(path.startswith(inner) for path in model.missing):  # not only the head that is made for a task
+            raise UnsupportedError(
+                "{model} cannot be measured: its checkpoint lacks {count} of {total} weights, so these are random "
+                "({missing})",
+                model=model.spec.name,
+                count=len(model.missing),
+                total=len(list(model.module.parameters())),
+                missing=missing,
+            )
         if model.missing:
             raise UnsupportedError(
                 "{model} is not fine-tuned for {task}: its checkpoint lacks {missing}",
                 model=model.spec.name,
                 task=later(self.label.lower()),
-                missing=", ".join(model.missing[:3]),
+                missing=missing,
             )
 
     def encode(self, model: LoadedModel, data: Dataset) -> Examples:

@@ -47,6 +47,13 @@ class Classification(Task):
         Raises:
             DataError: There are no labels, or a label is not one of the model's.
         """
+        if not data.labels and data.columns:  # the first example may have been taken for the names
+            raise DataError(
+                "{data} has no label column: name it with --label-column; the columns are {columns} (the first line of "
+                "a CSV file has to name them)",
+                data=data.spec.name,
+                columns=", ".join(repr(name[:40]) for name in data.columns[:12]),
+            )
         if not data.labels:
             raise DataError("{data} has no label column: name it with --label-column", data=data.spec.name)
         names = {name.casefold(): i for i, name in enumerate(model.labels)}
@@ -159,8 +166,11 @@ def calibration_error(confidences: np.ndarray, hits: np.ndarray, weights: np.nda
 
 
 def calibration_estimate(confidences: np.ndarray, hits: np.ndarray, seed: int) -> Estimate:
-    """The calibration error with its bootstrap interval, whatever the order of the examples."""
-    count, order = len(hits), np.lexsort((hits, confidences))
+    """The calibration error with its bootstrap interval, whatever the order of the examples.
+
+    Right and wrong ones are sorted apart: another processor's rounding may exchange neighbours, which then are alike.
+    """
+    count, order = len(hits), np.lexsort((confidences, hits))
     confidences, hits = confidences[order], hits[order]
     value = float(calibration_error(confidences, hits, np.ones((1, count)))[0])
     weights = np.random.default_rng(seed).multinomial(count, np.full(count, 1 / count), size=RESAMPLES // 4)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
+from inspect import signature
 from io import BytesIO
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -41,7 +42,7 @@ class ImageClassification(Classification):
         targets = self.targets(model, data)
         folder = Path(data.spec.name).expanduser().parent
         sources = [_source(value, folder, row) for row, value in zip(data.rows, data.inputs, strict=True)]
-        features = tuple({"pixel_values": self._pixels(model, source, name)} for source, name in sources)
+        features = tuple(self._features(model, source, name) for source, name in sources)
         keys = tuple(tuple(row["pixel_values"].shape) for row in features)
         names = [name for _, name in sources]
         shown = tuple(text if len(text) < SHOWN else name for text, name in zip(data.inputs, names, strict=True))
@@ -54,17 +55,23 @@ class ImageClassification(Classification):
             digest.update(row["pixel_values"].float().numpy().tobytes())
         return digest.hexdigest()[:16]
 
-    def _pixels(self, model: LoadedModel, source: Path | BytesIO, name: str) -> Any:
+    def _features(self, model: LoadedModel, source: Path | BytesIO, name: str) -> dict[str, Any]:
+        """What the model takes of what its processor makes of an image: pixels, and for some the places of patches."""
         from PIL import Image, UnidentifiedImageError
 
         try:
             with Image.open(source) as image:
-                pixels = model.processor(image.convert("RGB"), return_tensors="pt")["pixel_values"][0]
+                found = model.processor(image.convert("RGB"), return_tensors="pt")
         except UnidentifiedImageError as error:
             raise DataError("{name} cannot be read: it is in no known image format", name=name) from error
         except (OSError, Image.DecompressionBombError) as error:
             raise DataError("{name} cannot be read: {error}", name=name, error=str(error)) from error
-        return pixels.to(next(model.module.parameters()).dtype)
+        dtype, taken = next(model.module.parameters()).dtype, signature(model.module.forward).parameters
+        return {
+            key: values[0].to(dtype) if values.is_floating_point() else values[0]
+            for key, values in found.items()
+            if key in taken
+        }
 
 
 def _source(value: str, folder: Path, row: int) -> tuple[Path | BytesIO, str]:

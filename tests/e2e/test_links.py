@@ -74,8 +74,8 @@ def test_a_server_that_comes_back_finds_what_was_on_the_screen(visit: Visit, tmp
 @pytest.mark.parametrize(
     ("query", "sentence"),
     [
-        ("mask=%21%21", "The link does not fit: the mask code in the link is damaged."),
-        ("mask=_____w", "The link does not fit: the mask code in the link is cut short."),
+        ("mask=%21%21", "The link does not fit: the mask code in the link is damaged, because '!' cannot be in one ("),
+        ("mask=_____w", "The link does not fit: the mask code in the link is cut short (a code looks like BgMF,"),
         ("criterion=fame", "The link does not fit: there is no criterion 'fame'."),
         (f"mask={Mask.parse_heads('9:9').to_code()}", "The mask does not fit this model: the model has no head 9:9."),
         (f"mask={Mask(layers=frozenset({9})).to_code()}", "layer 9 does not exist: the model has 6 layers"),

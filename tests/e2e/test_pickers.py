@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, expect
 
+from pruning.data import is_source
 from tests.e2e.driver import LOAD_MS, MEASURE_MS, Dashboard, Server
 
 pytestmark = pytest.mark.e2e
@@ -68,7 +69,9 @@ def test_ones_own_folder_and_file(visit: Visit, bert_folder: Path, small_reviews
     dashboard.enter("Model", str(bert_folder))
     expect(dashboard.sidebar.get_by_text("Ready · 8 heads in 2 attention layers")).to_be_visible(timeout=LOAD_MS)
     dashboard.enter("Data", str(small_reviews))
-    dashboard.until(lambda: dashboard.parameters, {"model": str(bert_folder), "data": str(small_reviews)})
+    expect(dashboard.box("Data")).to_have_value(small_reviews.name, timeout=LOAD_MS)
+    dashboard.until(lambda: dashboard.parameters.get("model"), str(bert_folder))
+    dashboard.until(lambda: is_source(dashboard.parameters.get("data", "")), True)  # it is divided
     dashboard.figure.wait_for(timeout=MEASURE_MS)  # scored by now
     dashboard.removes("", total=8).click_cell("1:2").removes("1:2", total=8)
     dashboard.measured("Measured on all 12 examples")

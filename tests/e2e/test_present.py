@@ -11,6 +11,7 @@ from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Page, expect
 
 from tests.e2e.driver import MEASURE_MS, Dashboard
+from ui.present.stage import STEPS
 
 pytestmark = pytest.mark.e2e
 
@@ -48,7 +49,7 @@ def test_keys_and_buttons_step_and_a_text_box_keeps_its_keys(visit: Visit) -> No
     shows(page, "The story")
 
 
-def test_full_screen_clears_the_page_and_the_slider_answers(visit: Visit) -> None:
+def test_full_screen_clears_the_page_and_slider_and_keys_answer(visit: Visit) -> None:
     dashboard = visit("/present?model=digits&step=2").ready()
     page = dashboard.page
     expect(page.locator(".present .number").first).to_be_visible(timeout=MEASURE_MS)
@@ -61,6 +62,16 @@ def test_full_screen_clears_the_page_and_the_slider_answers(visit: Visit) -> Non
     page.get_by_role("slider").press("ArrowLeft")
     dashboard.until(lambda: dashboard.parameters.get("share"), "heads.30")
     shows(page, "Size and compute")
+    page.evaluate("document.activeElement.blur()")
+    for step, name in enumerate(STEPS.values(), 1):
+        page.keyboard.press(str(step))
+        shows(page, name)
+    black = page.get_by_role("status", name="The screen is black")
+    page.keyboard.press("b")
+    expect(black).to_be_visible()
+    page.keyboard.press("1")  # brings the page back, and no more
+    expect(black).to_have_count(0)
+    shows(page, list(STEPS.values())[-1])
     dashboard.button("Leave full screen").click()
     expect(dashboard.sidebar).to_be_visible()
 

@@ -24,14 +24,8 @@ from tests.families import SCORED, examples_of, model_of
 CRITERIA = tuple(criteria())
 # Criteria with settings that make them dear: the laws hold for any.
 SMALL = {small.name: small for small in (IntegratedGradients(3), Shapley(2, rows=2), LearnedGates(steps=4, rows=4))}
-# Attention that does not go through transformers' interface.
-NOT_SEEN = {
-    (name, criterion): "cannot be seen"
-    for name in ("deberta-v2", "bloom-lm")
-    for criterion in ("entropy", "confidence", "distance")
-}
 TIED = ("fusion", "similarity")  # means of a few whole ranks may be equal, and of two heads each is as like the other
-PAIRS = [(name, criterion) for name in SCORED for criterion in CRITERIA if (name, criterion) not in NOT_SEEN]
+PAIRS = [(name, criterion) for name in SCORED for criterion in CRITERIA]
 ONE_BY_ONE = ("ablation", "mean-ablation")  # a pass for every neuron: one family says enough
 # An encoder; a causal model with shared keys and gated neurons; stages of different size; encoder and decoder.
 SCOPED = [
@@ -119,12 +113,6 @@ def test_progress_grows_to_its_end(name: str, criterion: str) -> None:
     assert done == sorted(done)
     assert not seen or seen[-1][0] == seen[-1][1]
     assert seen or get_criterion(criterion).cost == "nothing"
-
-
-@pytest.mark.parametrize(("name", "criterion"), NOT_SEEN)
-def test_what_cannot_be_scored_says_so(name: str, criterion: str) -> None:
-    with pytest.raises(UnsupportedError, match=NOT_SEEN[name, criterion]):
-        score(model_of(name), criterion, examples_for(name, criterion))
 
 
 @pytest.mark.parametrize("criterion", CRITERIA)

@@ -80,7 +80,7 @@ def test_what_is_not_installed_says_so_and_the_demo_is_there_instead(
     assert "SmolLM2-135M, language model (not installed)" in box(app, "Model").options
     assert box(app, "Model").value == "demo"
     (error,) = app.error
-    assert error.value.startswith("Smollm2 is not installed: install it with: make smollm2")
+    assert error.value.startswith("smollm2 is not installed: install it with: make smollm2")
 
 
 @pytest.mark.usefixtures("app")

@@ -14,11 +14,12 @@ from streamlit.testing.v1 import AppTest
 
 from pruning import LoadedModel
 from pruning.errors import PruningError
-from pruning.evaluation import compare, evaluate
+from pruning.evaluation import Evaluation, compare, evaluate
 from pruning.language import speaking
 from pruning.masks import Mask
 from pruning.statistics import Estimate, mean, paired_proportion
 from pruning.statistics_of_draws import Pooled, pooled_differences, pooled_mean, pooled_statistic
+from pruning.tasks import Outcome
 from tests.families import examples_of, model_of
 from tests.ui.conftest import served
 from tests.ui.test_compare import ended, headers, page_of, picker
@@ -117,6 +118,25 @@ def test_evaluations_are_pooled_as_they_are_compared() -> None:
     assert found["accuracy"] == pooled_mean(hits, proportion=True)
     with pytest.raises(PruningError, match="same examples"):
         pooled_differences(draws[:1], [evaluate(model, examples_of("bert", 8))])
+
+
+def test_the_order_of_the_examples_does_not_matter() -> None:
+    """To rounding alone; the resampled metrics are drawn by lot, and still draw the same examples."""
+    model, rows = model_of("bert"), examples_of("bert", 60)
+    whole, *draws = (evaluate(model, rows, Mask.parse_heads(h)) for h in ("", "0:0", "0:1,1:2"))
+    order = np.random.default_rng(3).permutation(60)
+
+    def moved(one: Evaluation) -> Evaluation:
+        arrays = (getattr(one.outcome, name)[order] for name in ("losses", "predicted", "confidences", "hits"))
+        return replace(one, outcome=Outcome(*arrays), targets=one.targets[order])
+
+    found = pooled_differences(draws, [whole] * 2)
+    others = pooled_differences([moved(draw) for draw in draws], [moved(whole) for _ in draws])
+    for name, pooled in found.items():
+        for ours, theirs in ((pooled.of_data, others[name].of_data), (pooled.of_both, others[name].of_both)):
+            assert ours is not None
+            assert theirs is not None
+            assert (theirs.low, theirs.high) == pytest.approx((ours.low, ours.high), abs=1e-12), name
 
 
 def test_a_language_model_has_no_classes_to_pool() -> None:

@@ -23,8 +23,10 @@ from tests.ui.test_pages import fine, press, words
 from ui.export import browser, exports, figure_part, view
 from ui.export.exports import Exports, Package, wanted
 from ui.export.subject import Decision, Subject
+from ui.export.told import even
 from ui.files import command
 from ui.jobs import Job, Worker
+from ui.maps import modified
 from ui.replacing import Replacements
 from ui.state import Session
 from ui.store import store
@@ -40,9 +42,9 @@ def tiny(monkeypatch: pytest.MonkeyPatch) -> Iterator[LoadedModel]:
         yield model
 
 
-def opened(mask: Mask = MASK) -> AppTest:
+def opened(mask: Mask = MASK, **parameters: str) -> AppTest:
     script = AppTest.from_file(str(ROOT / "app.py"), default_timeout=60)
-    script.query_params.update({"mask": mask.to_code()} if mask else {})
+    script.query_params.update(parameters | ({"mask": mask.to_code()} if mask else {}))
     script.run()
     while store().request_model("demo").state == "loading":
         time.sleep(0.01)
@@ -101,6 +103,17 @@ def test_the_first_line_is_measured_when_asked_and_the_tables_open(tiny: LoadedM
     assert not found["Sweep"]
 
 
+@pytest.mark.parametrize("keep", ["none", "mean"])
+def test_what_another_session_has_measured_is_not_asked_for_again(tiny: LoadedModel, keep: str) -> None:
+    first = opened(keep=keep)
+    press(first, "Measure it")
+    ended(first, store().evaluator, "evaluate")
+    data = first.session_state["session"].data
+    store()._examples.put((tiny.fingerprint, data, "evaluation", modified(data)), examples_of("bert", 16))
+    assert "against the unpruned model" in words(opened(keep=keep))  # a reload is a new session, too
+    assert "not measured yet" in words(opened(Mask.parse_heads("0:1"), keep=keep))
+
+
 def test_the_checkpoint_is_made_once_and_its_checks_are_told(tiny: LoadedModel, tmp_path: Path) -> None:
     script = opened()
     press(script, "Make the checkpoint")
@@ -108,6 +121,10 @@ def test_the_checkpoint_is_made_once_and_its_checks_are_told(tiny: LoadedModel, 
     said = words(script)
     assert "Reloaded with plain transformers: difference 0." in said
     assert "Its model card holds no figures" in said
+    assert "It needs `trust_remote_code=True`: the code is `modeling_headroom.py`" in said
+    assert 'AutoModelForSequenceClassification.from_pretrained("smaller", trust_remote_code=True)' in [
+        one.value for one in script.code
+    ]
     (label,) = [label for label in downloads(script) if label.startswith("Download the checkpoint")]
     assert "MB" in label or "kB" in label
     found = package_of(script)
@@ -121,6 +138,16 @@ def test_the_checkpoint_is_made_once_and_its_checks_are_told(tiny: LoadedModel, 
     del script.session_state["session"]
     fine(script.run())
     assert "Make the checkpoint" in [button.label for button in script.button], "that was another mask"
+
+
+def test_code_of_its_own_is_announced_where_parts_become_unlike(tiny: LoadedModel) -> None:
+    anatomy = tiny.anatomy
+    heads = [Mask.parse_heads(text) for text in ("0:0", "0:0,1:1", "0:0,0:1,1:0")]
+    assert [even(mask, anatomy) for mask in heads] == [False, True, False]
+    assert not even(Mask(neurons=frozenset({NeuronId(0, 1)})), anatomy)
+    assert even(Mask(layers=frozenset({0})), anatomy)
+    assert "and transformers loads it with `trust_remote_code=True`" in words(opened(heads[0]))
+    assert "whether that needs `trust_remote_code=True` is said before you download it" in words(opened(heads[1]))
 
 
 def package_of(script: AppTest) -> Package | None:

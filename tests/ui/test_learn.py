@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import threading
 from collections.abc import Callable, Iterator
@@ -25,6 +26,7 @@ from tests.families import examples_of, model_of
 from tests.ui.conftest import ROOT, served
 from ui.classroom import answers as sums
 from ui.classroom.charts import finding, guesses, stacked
+from ui.classroom.live import SETTINGS, settings_text
 from ui.classroom.room import LOCAL
 from ui.jobs import Job
 from ui.learn import base, contents, trying
@@ -281,7 +283,7 @@ def test_a_database_that_breaks_leaves_the_lesson(model: LoadedModel) -> None:
 def test_words_in_chinese() -> None:
     with speaking("zh"):
         assert verdict(10, Truth(10), SCALE) == "完全猜中"
-        assert told(Truth(1, -1, 2), replace(SCALE, unit="{value}"), 64) == "1（−1到2，n = 64）"
+        assert told(Truth(1, -1, 2), replace(SCALE, unit="{value}"), 64) == "1（−1至2，n = 64）"
 
 
 # Thirty students -------------------------------------------------------------------------------------------------
@@ -456,6 +458,8 @@ def test_kind_words() -> None:
     assert [said[guess] for guess in (39, 50, 64)] == ["Spot on", "Very close", "Not far off"]
     assert said[90] == "A surprise: it is 50 points less than you said"
     assert said[0] == "A surprise: it is 40 points more than you said"
+    share = Scale(0, 100, 5, "{value}%")
+    assert verdict(0, truth, share) == "A surprise: it is 40 points more than you said"
 
 
 def test_numbers_have_their_units() -> None:
@@ -493,6 +497,14 @@ def test_questions_are_told_apart_by_their_settings() -> None:
     assert one.median_error == 5  # 3 and 7
     assert sums.median_share(first) == pytest.approx(7 / 50)
     assert sums.mean_score(first) == pytest.approx((94 + 86 + 66) / 3)
+
+
+def test_a_question_of_the_class_is_told_in_words() -> None:
+    real = [kind for kind in base.experiments().values() if kind.__module__.startswith("ui.")]
+    fields = {one.name for kind in real for one in dataclasses.fields(kind)}
+    assert fields <= SETTINGS.keys()
+    one = class_answer(1, 5, settings={"share": 0.4, "order": "gradient"})
+    assert settings_text(sums.Question("why", (one,))).startswith("1 answer · Share: 40% · Which go first: gradient · ")
 
 
 def test_the_strip_stacks_equal_guesses_and_hides_the_truth() -> None:

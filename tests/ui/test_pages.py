@@ -7,9 +7,10 @@ from streamlit.proto.Metric_pb2 import Metric
 from streamlit.testing.v1 import AppTest
 
 from pruning.importance import criteria
+from pruning.language import later
 from pruning.masks import Mask
 from tests.ui.conftest import Pages
-from ui.store import kept_maps, store
+from ui.store import Loading, Store, kept_maps, store
 
 TWO = Mask.parse_heads("0:3,2:5")
 EVERY = Mask.parse_heads(",".join(f"{site}:0-11" for site in range(6)))
@@ -81,7 +82,7 @@ def test_the_panel_shows_both_models_and_what_cutting_saves(pages: Pages) -> Non
     assert "Unpruned, n = 64" in table
     assert "Pruned, n = 64" in table
     assert [metric.label for metric in script.metric] == ["Accuracy", "Loss"]
-    assert script.metric[0].delta.startswith("-")
+    assert script.metric[0].delta.startswith("\N{MINUS SIGN}")
     assert script.metric[0].proto.direction == Metric.MetricDirection.DOWN
     assert script.metric[0].proto.color == Metric.MetricColor.RED
     assert "If really cut:" in words(script)
@@ -111,17 +112,46 @@ def test_a_link_opens_what_it_says(pages: Pages) -> None:
 @pytest.mark.parametrize(
     ("parameters", "sentence"),
     [
-        ({"mask": "!!"}, "The link does not fit: the mask code in the link is damaged."),
+        (
+            {"mask": "!!"},
+            "The link does not fit: the mask code in the link is damaged, because '!' cannot be in one "
+            "(a code looks like BgMF, which removes heads 0:3,2:5; nothing is removed now).",
+        ),
         ({"criterion": "fame"}, "The link does not fit: there is no criterion 'fame'."),
     ],
 )
 def test_a_wrong_link_is_said_until_the_next_change(pages: Pages, parameters: dict[str, str], sentence: str) -> None:
     script = fine(pages.open("explore", **parameters))
-    assert [warning.value for warning in script.warning] == [sentence]
+    assert [warning.value.replace("\\", "") for warning in script.warning] == [sentence]  # as it is read
     assert link_of(script) == {}
     assert fine(script.run()).warning, "another run must not take it away before anyone could read it"
     script.selectbox(key=next(box.key for box in script.selectbox if box.label == "Criterion")).set_value("random")
     assert not fine(script.run()).warning
+
+
+@pytest.mark.parametrize("page", ["prune", "explore", "head", "compare", "export", "present"])
+def test_a_model_that_cannot_be_loaded_is_named_on_the_page(
+    pages: Pages, monkeypatch: pytest.MonkeyPatch, page: str
+) -> None:
+    load = Store._load
+
+    def refuse(its: Store, loading: Loading) -> None:
+        if loading.name == "demo":
+            return load(its, loading)
+        loading.error, loading.state = later("the hub has no model {name!r}", name=loading.name), "failed"
+        return None
+
+    monkeypatch.setattr(Store, "_load", refuse)
+    pages.load()
+    script = fine(fine(pages.open(page, model="no/such", mask=TWO.to_code())).run())
+    assert [warning.value for warning in script.main.warning] == [
+        "no/such could not be loaded, and what is shown is the built-in model MiniLM, movie-review sentiment. "
+        "The reason: the hub has no model 'no/such'."
+    ]
+    assert "mask" not in link_of(script)
+    assert fine(script.run()).main.warning, "until somebody has read it"
+    fine(script.button(key="dismiss_refused").click().run())
+    assert not script.main.warning
 
 
 def test_a_mask_of_another_model_is_emptied_and_that_is_said(pages: Pages) -> None:
@@ -173,6 +203,13 @@ def test_the_sliders_set_the_mask_and_follow_it(pages: Pages) -> None:
     assert script.slider[0].value == 72
     assert mask_of(fine(script.select_slider[0].set_value(stops[0]).run())) == Mask()
     assert script.slider[0].value == 0
+
+
+def test_the_sliders_do_not_claim_a_mask_that_they_do_not_give(pages: Pages) -> None:
+    lowest = kept_maps()["gradient"].lowest(2)
+    by_hand = fine(pages.open("prune", mask=(EVERY - kept_maps()["gradient"].lowest(70)).to_code()))
+    assert "The 2 removed heads are not the 2 least important by" in words(by_hand)
+    assert "least important by" not in words(fine(pages.open("prune", mask=lowest.to_code())))
 
 
 def test_a_sentence_is_answered_when_the_model_is_there(pages: Pages) -> None:

@@ -121,7 +121,7 @@ def test_models_of_a_list(place: Path, root: Path, monkeypatch: pytest.MonkeyPat
 
 def test_the_store_asks_before_it_opens(demo: LoadedModel, root: Path, place: Path) -> None:
     own = Store()
-    assert len(own.examples(demo, str(root / "in.csv"), "evaluation")) == 2
+    assert len(own.examples(demo, str(root / "in.csv"), "evaluation")) == 1  # the other chooses
     with pytest.raises(DataError, match="this server does not open"):
         own.examples(demo, str(root / "out.csv"), "evaluation")
     outside = keep("x.csv", place / "secret.csv", Reading("text", "label"))
@@ -240,7 +240,7 @@ def test_a_table_that_cannot_be_read_says_so(pages: Pages) -> None:
     script = bring(fine(pages.open("data")), "no.csv", b"text,label\na,1\nb,2,3\n")
     assert any("No.csv cannot be read" in e.value or "no.csv cannot be read" in e.value for e in script.error)
     script = bring(fine(pages.open("data")), "no.csv", b"  ")
-    assert [error.value for error in script.error] == ["No.csv is empty."]
+    assert [error.value for error in script.error] == ["no.csv is empty."]
 
 
 def test_before_the_model_is_there_a_built_in_one_s_classes_are_known(pages: Pages) -> None:

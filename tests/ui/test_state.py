@@ -172,12 +172,27 @@ def test_a_click_in_the_navigation_keeps_the_state(monkeypatch: pytest.MonkeyPat
     assert dict(fake.query_params) == {"mask": ONE.to_code()}
 
 
+EXAMPLE = "a code looks like BgMF, which removes heads 0:3,2:5; nothing is removed now"
+
+
 @pytest.mark.parametrize(
     ("parameters", "notice"),
     [
-        ({"mask": "!!"}, "the mask code in the link is damaged"),
+        ({"mask": "!!"}, f"the mask code in the link is damaged, because '!' cannot be in one ({EXAMPLE})"),
+        (
+            {"mask": "garbage"},
+            f"the mask code in the link is damaged, because it holds a number beyond any model ({EXAMPLE})",
+        ),
+        (
+            {"mask": "a.b.c.d"},
+            f"the mask code in the link is damaged, because it has more than three parts ({EXAMPLE})",
+        ),
+        ({"mask": "BgMF_"}, f"the mask code in the link is cut short ({EXAMPLE})"),
         ({"criterion": "fame"}, "there is no criterion 'fame'"),
-        ({"mask": "!!", "criterion": "fame"}, "there is no criterion 'fame'; the mask code in the link is damaged"),
+        (
+            {"mask": "____w", "criterion": "fame"},
+            f"there is no criterion 'fame'; the mask code in the link is cut short ({EXAMPLE})",
+        ),
         ({"criterion": "x" * 500}, f"there is no criterion '{'x' * 40}'"),
     ],
 )

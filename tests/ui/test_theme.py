@@ -10,8 +10,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from pruning.errors import DataError
+from pruning.language import later, speaking
 from pruning.statistics import Estimate
 from ui import theme
+from ui.figures import delta_of
 from ui.theme import Theme
 
 THEMES: tuple[Theme, ...] = ("light", "dark")
@@ -108,3 +111,48 @@ def test_an_interval_of_one_example() -> None:
 @pytest.mark.parametrize(("count", "text"), [(999_600, "1.00 M parameters"), (12, "12 parameters")])
 def test_prefix_follows_the_rounded_number(count: int, text: str) -> None:
     assert theme.parameters(count) == text
+
+
+@pytest.mark.parametrize(
+    ("message", "sentence"),
+    [
+        ("the file is empty", "The file is empty."),
+        ("empty", "Empty."),
+        ("fine-tuning needs labels", "Fine-tuning needs labels."),
+        ("reviews.csv is empty", "reviews.csv is empty."),
+        ("data/reviews has no rows", "data/reviews has no rows."),
+        ("“reviews” has no rows", "“reviews” has no rows."),
+        ("iPhone photos", "iPhone photos."),
+        (DataError("{name} is empty", name="reviews"), "reviews is empty."),
+        (DataError("no row of {name} is read", name="reviews"), "No row of reviews is read."),
+        (later("{name} cannot be used: {reason}", name="my reviews", reason="x"), "my reviews cannot be used: x."),
+        (later("{error}", error="it is empty"), "It is empty."),
+        (later("{error}. Try again", error=DataError("it is empty")), "It is empty. Try again."),
+        (later("{error}. Try again", error=DataError("{name} is empty", name="a")), "a is empty. Try again."),
+    ],
+)
+def test_a_sentence_begins_large_unless_it_begins_with_a_name(message: object, sentence: str) -> None:
+    assert theme.as_sentence(message) == sentence
+
+
+def test_a_name_keeps_its_letter_in_chinese_too() -> None:
+    with speaking("zh"):
+        assert theme.as_sentence("reviews没有样本") == "reviews没有样本。"
+
+
+@pytest.mark.parametrize(
+    ("text", "unclear", "lower", "arrow", "colour"),
+    [
+        ("−88.2 points", False, False, "down", "red"),
+        ("+0.8 points", False, False, "up", "green"),
+        ("+0.8 in loss", False, True, "up", "red"),
+        ("−0.8 in loss", False, True, "down", "green"),
+        ("−0.8 points", True, False, "down", "off"),
+        ("0.0 points", False, False, "off", "off"),
+    ],
+)
+def test_a_difference_has_the_true_minus_with_its_arrow(
+    text: str, unclear: bool, lower: bool, arrow: str, colour: str
+) -> None:
+    assert delta_of(text, unclear, lower) == {"delta": text, "delta_arrow": arrow, "delta_color": colour}
+    assert delta_of("", unclear, lower) == {}

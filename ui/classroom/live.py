@@ -10,7 +10,7 @@ from typing import Any
 import pandas as pd
 import streamlit as st
 
-from pruning.language import listing, tr, trn
+from pruning.language import listing, mark, tr, trn
 from pruning.learning.records import Answer, Member
 from ui import charts, state
 from ui.classroom.answers import Question, counted, here, mean_score, median_share, questions
@@ -24,6 +24,14 @@ from ui.learn.words import amount, told
 from ui.theme import Theme, plain
 
 REFRESH_SECONDS = 2.0
+SETTINGS = {  # the fields of all experiments
+    "site": mark("Layer"), "head": mark("Head"), "temperature": mark("Temperature"), "share": mark("Share"),
+    "order": mark("Which go first"), "kind": mark("What goes"), "one": mark("One criterion"),
+    "other": mark("Another criterion"), "score": mark("Ranked by"), "what": mark("Ranked by"),
+    "rounds": mark("Rounds of scoring"), "metric": mark("What is measured"), "folds": mark("Parts"),
+    "part": mark("Part"), "cut": mark("Cut out"), "batch": mark("Batch size"), "asked": mark("Heads removed"),
+    "deployment": mark("Deployment"),
+}  # fmt: skip
 
 
 def results(theme: Theme) -> None:
@@ -74,6 +82,9 @@ def _lesson(first: list[Answer], names: dict[int, str], theme: Theme) -> None:
     question = asked[0] if len(asked) == 1 else _question(asked, slug)
     shown: frozenset[str] = st.session_state.get("class_revealed", frozenset())
     revealed = slug in shown
+    for lesson in available():
+        if lesson.slug == slug:
+            st.markdown(f"**{lesson.question}**")
     figure = guesses(question, names, theme, revealed)
     st.plotly_chart(figure, theme=None, config=charts.CONFIG, alt=finding(question, revealed), key="class_guesses")
     with st.container(horizontal=True, vertical_alignment="center"):
@@ -143,10 +154,11 @@ def _question(asked: list[Question], slug: str) -> Question:
 def settings_text(question: Question) -> str:
     """What was asked, by its settings, and how many have answered."""
     one = question.answers[0]
-    parts = [f"{name} {value}" for name, value in one.settings.items()]
-    parts += [state.model_label(one.model), state.data_label(one.data)]
-    many = trn("{n} answer", "{n} answers", len(question.answers))
-    return f"{' · '.join(parts)} ({many})"
+    parts = [trn("{n} answer", "{n} answers", len(question.answers))]  # first: a telephone cuts the rest off
+    for name, value in one.settings.items():
+        shown = f"{value:.0%}" if name == "share" and isinstance(value, float) else value
+        parts.append(f"{tr(SETTINGS[name]) if name in SETTINGS else name}: {shown}")
+    return " · ".join([*parts, state.model_label(one.model), state.data_label(one.data)])
 
 
 def _turn(slug: str) -> None:
@@ -184,7 +196,9 @@ def _overview(first: list[Answer], revealed: frozenset[str]) -> None:
         mine = [one for one in first if one.lesson == lesson.slug]
         if mine:
             known = lesson.slug in revealed
-            error, score = (round(100 * median_share(mine), 1), round(mean_score(mine))) if known else (None, None)
-            row = {tr("Lesson"): f"{lesson.number}. {lesson.title}", tr("Answered"): len(mine)}
+            found = f"{100 * median_share(mine):.1f}", f"{mean_score(mine):.0f}"
+            error, score = found if known else ("–", "–")
+            row = {tr("Lesson"): f"{lesson.number}\\. {lesson.title}", tr("Answered"): f"{len(mine):,}"}
             rows.append(row | {tr("Median error, % of the slider"): error, tr("Mean score"): score})
-    st.dataframe(pd.DataFrame(rows), hide_index=True, key="class_overview")
+    if rows:  # a table that breaks its lines: no column is out of sight on a telephone
+        st.table(pd.DataFrame(rows).set_index(tr("Lesson")))

@@ -20,7 +20,7 @@ from ui.compare.picks import DRAWS, MOST_DRAWS, Pick
 from ui.compare.sides import removal, shown_draw
 from ui.controls import mirror_key, on_move
 from ui.details import NAMES, difference_html, figures_table, value_html
-from ui.figures import main_metric, no_figure
+from ui.figures import delta_of, main_metric, no_figure
 from ui.history.words import in_line
 from ui.store import store
 from ui.theme import Theme, plain
@@ -105,21 +105,19 @@ def _cards(columns: Sequence[Any], sides: tuple[Side, Side], pairs: Sequence[Pai
         shown = spread([one.metrics[name] for one in seen], name) if side.draws else seen[0].metrics[name]
         text = look.proportion(shown) if name == "accuracy" else look.measured(shown)
         value, _, between = text.partition(" (")
-        delta, colour = _delta(name, pooled) if letter == "B" else (None, "off")
-        column.metric(f"{letter} · {plain(side.label)}", value, delta=delta, delta_color=colour)
+        column.metric(f"{letter} · {plain(side.label)}", value, **(_delta(name, pooled) if letter == "B" else {}))
         metric, between = tr(NAMES[name]), between.rstrip(")")
         several = tr("{metric}, mean of {n} draws, from {range}", metric=metric, n=n, range=between)
         one = tr("{metric}, {range}, n = {n:,}", metric=metric, range=between, n=seen[0].samples)
         column.caption(several if side.draws else one)
 
 
-def _delta(name: str, pooled: dict[str, Pooled]) -> tuple[str, Any]:
-    """The mean difference and its colour: grey unless it is clear for other draws, too."""
+def _delta(name: str, pooled: dict[str, Pooled]) -> dict[str, Any]:
+    """The mean difference as ``st.metric`` takes it: grey unless it is clear for other draws, too."""
     found = pooled["loss" if name == "perplexity" else name]
     text = look.points(found.of_data) if name == "accuracy" else look.difference(found.of_data, tr("in loss"))
     clear = found.of_both is not None and words.is_clear(found.of_both)
-    colour = "inverse" if name == "perplexity" else "normal"
-    return text.partition(" (")[0].replace(look.MINUS, "-"), colour if clear else "off"  # Streamlit reads ASCII's minus
+    return delta_of(text.partition(" (")[0], not clear, lower_is_better=name == "perplexity")
 
 
 def spread(estimates: Sequence[Estimate], name: str) -> Estimate:

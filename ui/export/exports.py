@@ -28,7 +28,7 @@ from ui.export.browser import Format, convert
 from ui.export.onnx_process import read_answer
 from ui.export.script import FOLDER, prune_command
 from ui.export.subject import Subject
-from ui.export.told import checked, inputs
+from ui.export.told import checked, inputs, loading_line
 from ui.history.entries import entry, estimates
 from ui.history.recorder import Note, nothing
 from ui.jobs import Job, Worker
@@ -55,11 +55,15 @@ class Package:
     Attributes:
         about: What there is to say of it: messages for whoever reads them.
         figures: Whether its model card holds measured figures.
+        line: Of Python, that loads a checkpoint.
+        code: Whether a checkpoint brings code of its own, which its user must allow.
     """
 
     path: Path
     about: tuple[str | Later, ...] = ()
     figures: bool = False
+    line: str = ""
+    code: bool = False
 
     def __post_init__(self) -> None:
         self.size_bytes = self.path.stat().st_size
@@ -116,7 +120,8 @@ class Exports:
             zipped = pack(job, written.folder)
             job.report(3, 3)
             self._note(job, subject, written, "checkpoint")
-            return Package(zipped, checked(subject, written), subject.measured is not None)
+            line = loading_line(written, FOLDER)
+            return Package(zipped, checked(subject, written), subject.measured is not None, line, not written.ordinary)
 
         return self._submit(session, "checkpoint", wanted("checkpoint", subject), make)
 

@@ -31,6 +31,9 @@ if TYPE_CHECKING:
     from pruning.models import LoadedModel
 
 
+RECALL_SECONDS = 1.0  # after that the page shows how far it is: others may be before it
+
+
 def subject_now(model: LoadedModel) -> Subject:
     """Everything that is known of the session's model, data and mask at this moment."""
     session, plan, measured = state.current(), plan_for(state.current()), measured_now(model)
@@ -76,6 +79,14 @@ def measured_now(model: LoadedModel) -> Measured | None:
     job = evaluation_job(model)
     live = job.result if job is not None and job.state == "done" else None
     return Measured(live.before, live.after, live.comparison) if live else None
+
+
+def recall(model: LoadedModel) -> None:
+    """Have the figures where this process has measured them already: in another session, or before a reload."""
+    session = state.current()
+    about = model, session.data, session.mask, session.replacement
+    if evaluation_job(model) is None and store().has_measured(*about):
+        store().evaluate(session_id(), *about).finished.wait(RECALL_SECONDS)
 
 
 def evaluation_job(model: LoadedModel) -> Job | None:

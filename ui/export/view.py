@@ -13,12 +13,13 @@ from pruning.language import mark, tr, trn
 from ui import state
 from ui import theme as look
 from ui.export.exports import Package, wanted
-from ui.export.gathering import evaluation_job, subject_now, wanted_evaluation
+from ui.export.gathering import evaluation_job, recall, subject_now, wanted_evaluation
 from ui.export.pictures import Picture, pictures
 from ui.export.report import report
 from ui.export.script import evaluate_command, needs_file, prune_command, python_script
 from ui.export.subject import Subject
 from ui.export.tables import FILES, importance_table, predictions_table, results_table
+from ui.export.told import CODE, EVEN, UNEVEN, even
 from ui.export.webpage import for_reader
 from ui.figures import change_text, main_metric, value_text
 from ui.files import decision_files
@@ -68,7 +69,8 @@ def heading(subject: Subject) -> None:
         if subject.mask:
             parts.append(tr("{change} against the unpruned model", change=change_text(measured.change, name)))
     else:
-        parts.append(tr("not measured yet"))
+        job = evaluation_job(subject.model)
+        parts.append(tr("being measured") if job is not None and job.active else tr("not measured yet"))
     st.markdown(f"**{plain(subject.label)}** · {plain(' · '.join(parts))}")
     if measured is None:
         _measure(subject)
@@ -95,12 +97,7 @@ def smaller_model(subject: Subject) -> None:
         if st.button(tr("Open Prune"), type="primary"):
             st.switch_page("pages/prune.py")
         return
-    st.markdown(
-        tr(
-            "What is removed is really cut out here. The checkpoint is a folder that plain transformers loads; it is "
-            "reloaded and compared before you get it."
-        )
-    )
+    st.markdown(tr(EVEN if even(subject.mask, subject.model.anatomy) else UNEVEN))
     left, right = st.columns(2, gap="large")
     with left:
         _package(subject, "checkpoint", tr("Make the checkpoint"), "application/zip")
@@ -131,6 +128,10 @@ def _package(subject: Subject, kind: str, label: str, mime: str) -> None:
         if main
         else tr("Download the ONNX file ({size})", size=large)
     )
+    if found.code:
+        st.markdown(tr(CODE, file="modeling_headroom.py"))
+    if found.line:
+        st.code(found.line, language="python", wrap_lines=True)
     _download(found, text, name, mime, main)
     late = main and not found.figures
     said = [look.as_sentence(tr(one)) for one in found.about]
@@ -293,6 +294,7 @@ def export_view(model: LoadedModel, theme: look.Theme) -> None:
     """The whole page, once the model is there."""
     from ui.export.figure_part import figures
 
+    recall(model)
     subject = subject_now(model)
     heading(subject)
     smaller_model(subject)

@@ -28,7 +28,8 @@ def attention_grid(
     """
     rows, columns = (min(len(side), most_shown(side)) for side in (queries, keys))
     shown = weights[:rows, :columns]
-    figure = figure_with_heading(theme, title, subtitle, max(160, min(rows * 22, 480)), 84)
+    bottom_px = 84 if keys.grid is None else 44  # patches have no names to write
+    figure = figure_with_heading(theme, title, subtitle, max(160, min(rows * 22, 480)), bottom_px)
     scale = look.sequential(theme)
     names = [shown_names(side, count) for side, count in ((queries, rows), (keys, columns))]
     figure.add_heatmap(

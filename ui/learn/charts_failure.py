@@ -69,7 +69,8 @@ def failure_chart(
         figure.add_hline(y=100 * baseline, line={"color": colours.text, "width": 1, "dash": "dot"})
         figure.add_annotation(
             x=shares[0], y=100 * baseline, text=tr("always the most frequent class"), showarrow=False, xanchor="left",
-            yanchor="top", font={"color": colours.text, "size": look.CAPTION_PX},
+            yanchor="top", yshift=-10,  # clear of the line of the same answer, which begins there
+            font={"color": colours.text, "size": look.CAPTION_PX},
         )  # fmt: skip
     figure.add_vline(x=asked, line={"color": colours.line, "width": 2})
     figure.update_xaxes(

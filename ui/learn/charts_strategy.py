@@ -33,7 +33,7 @@ def strategy_chart(bars: Sequence[Bar], title: str, subtitle: str, theme: Theme 
     for row, (name, *_, text) in enumerate(bars):
         figure.add_annotation(
             text=f"{name}  <b>{text}</b>", x=0, xref="paper", xanchor="left", y=row - 0.22, yanchor="bottom",
-            showarrow=False, font={"size": look.CAPTION_PX + 1, "color": colours.text},
+            showarrow=False, font={"size": look.CAPTION_PX + 1, "color": colours.text}, bgcolor=colours.ground,
         )  # fmt: skip
     figure.add_vline(x=100, line={"color": colours.text, "width": 1.5, "dash": "dot"})
     ends = [end for share in shares for end in share]

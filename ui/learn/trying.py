@@ -47,6 +47,7 @@ def experiment_of(lesson: Lesson, theme: Theme, code: str) -> bool:
         return False
     experiment = kind.choose(subject)
     attempt = _attempt(lesson.slug, experiment, subject)
+    st.markdown(f"**{lesson.question}**")  # it stays beside its answer
     if attempt is None or attempt.outcome is None:
         _ask(lesson, experiment, subject, attempt, code)
         return False
@@ -91,7 +92,6 @@ def _ask(lesson: Lesson, experiment: Experiment, subject: Subject, attempt: Atte
     """The question, the slider, and the button or the progress of the work."""
     asked, job = experiment.guess(subject), learner().latest(session_id())
     running = job is not None and attempt is not None and job.active and job.fingerprint == attempt.fingerprint
-    st.markdown(f"**{lesson.question}**")
     key = _slider(lesson.slug, asked, running)
 
     def lock() -> None:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from pruning.language import tr
+from pruning.language import mark, tr
 from pruning.learning.records import Scale, Truth
 from ui.theme import MINUS
 
 CLOSE, NOT_FAR = 0.1, 0.25  # shares of the slider
+PERCENT, POINTS = mark("{value}%"), mark("{value} points")
 
 
 def amount(value: float, scale: Scale) -> str:
@@ -43,7 +44,8 @@ def verdict(guess: float, truth: Truth, scale: Scale) -> str:
         return tr("Very close")
     if missed <= NOT_FAR:
         return tr("Not far off")
-    distance = amount(abs(truth.value - guess), scale)
+    apart = replace(scale, unit=POINTS) if scale.unit == PERCENT else scale  # 45% more could be of 20%
+    distance = amount(abs(truth.value - guess), apart)
     if truth.value > guess:
         return tr("A surprise: it is {distance} more than you said", distance=distance)
     return tr("A surprise: it is {distance} less than you said", distance=distance)

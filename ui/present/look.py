@@ -16,7 +16,7 @@ RULES = f"""<style>
 .present {{ font-size: 24px; line-height: 1.4; font-variant-numeric: tabular-nums; }}
 .present p {{ margin: 0 0 16px; font-size: inherit; }}
 .present .ask {{ font-size: clamp(44px, 6vw, 88px); line-height: 1.12; font-weight: 600; letter-spacing: -0.01em;
-  margin: 4vh 0 32px; text-wrap: balance; }}
+  margin: 4vh 0 32px; text-wrap: balance; word-break: keep-all; overflow-wrap: anywhere; }}
 .present .label {{ margin: 0 0 4px; color: {_both("secondary")}; font-size: 28px; }}
 .present .pair {{ display: flex; flex-wrap: wrap; gap: 8px clamp(16px, 2vw, 48px); align-items: center; }}
 .present .side {{ display: flex; flex-direction: column; }}

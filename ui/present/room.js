@@ -83,8 +83,8 @@ class Room {
     const { words, names } = this.data;
     const { step, count } = this;
     this.root.setAttribute("aria-label", words.label);
-    this.label(this.previous, `‹ ${words.previous}`, words.help_previous);
-    this.label(this.next, `${words.next} ›`, words.help_next);
+    this.label(this.previous, words.previous, words.help_previous);
+    this.label(this.next, words.next, words.help_next);
     const { inside } = this;
     this.label(this.full, inside ? words.leave : words.full, words.help_full);
     this.full.setAttribute("aria-pressed", inside);

@@ -17,8 +17,8 @@ from ui.present.stage import STEPS
 _FOLDER = Path(__file__).parent
 WORDS = {
     "label": mark("Steps of the presentation"),
-    "previous": mark("Previous"),
-    "next": mark("Next"),
+    "previous": mark("‹ Previous"),
+    "next": mark("Next ›"),
     "full": mark("Full screen"),
     "leave": mark("Leave full screen"),
     "step": mark("Step {n} of {count}: {name}"),

@@ -96,7 +96,9 @@ def _question(scene: Scene) -> str:
     about = tr("{model}, measured on {data}.", model=scene.model, data=scene.data)
     if found is None or not found.evaluated:
         about = f"{scene.model} · {scene.data}"
-    lines = [f"<p class='ask'>{escape(question(scene.choice))}</p>", f"<p>{escape(about)}</p>"]
+    # Chinese has no spaces: its lines may end here, and no longer within a word.
+    asked = escape(question(scene.choice)).replace("的", "的<wbr>")
+    lines = [f"<p class='ask'>{asked}</p>", f"<p>{escape(about)}</p>"]
     if found is not None and found.mask:
         known = figures(found, scene.prices)
         lines.append(f"<p>{escape(story(found, scene.prices)[0].read(write))} {escape(compensated(found))}</p>")
@@ -185,7 +187,7 @@ def timed(scene: Scene) -> str:
     if timing is None:
         return ""
     return tr(
-        "Times: medians of {n} runs of each model in turns, {threads} threads, on {machine}. Intervals are 95%.",
+        "Times: medians of {n} runs of each model in turns, threads: {threads}, on {machine}. Intervals are 95%.",
         n=timing.runs, threads=timing.threads, machine=timing.machine,
     )  # fmt: skip
 

@@ -113,7 +113,7 @@ class Failure(Experiment):
     def refusal(cls, subject: Subject) -> Later | None:
         sites = subject.model.anatomy.sites
         if not sites or any(site.support == "none" for site in sites):
-            return later("Some attention heads of this model cannot be removed, so it cannot be pruned to the end")
+            return later("some attention heads of this model cannot be removed, so it cannot be pruned to the end")
         return None
 
     @classmethod
@@ -126,7 +126,7 @@ class Failure(Experiment):
         return cls(asked or USUAL)
 
     def guess(self, subject: Subject) -> Guess:
-        return Guess(0, 100, 5, 50, mark("{value}% get the same answer"))
+        return Guess(0, 100, 5, 50, mark("{value}%"))
 
     def run(self, subject: Subject, report: Report) -> Collapse:
         from pruning.evaluation import evaluate

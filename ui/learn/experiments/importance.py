@@ -84,14 +84,13 @@ class Importance(Experiment):
 
     @classmethod
     def choose(cls, subject: Subject) -> Self:
-        left, right = st.columns(2)
         words = {name: tr("{criterion}: {looks}", criterion=label(name), looks=tr(LOOKS_AT[name])) for name in CRITERIA}
-        one = left.selectbox(
+        one = st.selectbox(
             tr("One criterion"), CRITERIA, format_func=words.__getitem__, key="lesson_importance_one",
             persist_state="session", help=tr("A rule that says how much a head matters. Each looks at something else."),
         )  # fmt: skip
         others = [name for name in CRITERIA if name != one]
-        other = right.selectbox(
+        other = st.selectbox(
             tr("Another criterion"), others, format_func=words.__getitem__, key=f"lesson_importance_other {one}",
             persist_state="session", help=tr("The rule to compare it with."),
         )  # fmt: skip

@@ -262,10 +262,10 @@ def sentence(outcome: KindsOutcome, classes: bool) -> str:
     others = sorted((one for one in outcome.removals if one.kind != WEIGHTS), key=lambda one: one.worse.value)
     parts = [tr("Whole model: {value}.", value=value_text(outcome.whole, classes))]
     if zeros:
-        parts.append(tr("With {n:,} zeros the loss is **{change}**; its file is as large as before.",
+        parts.append(tr("With {n:,} zeros it is worse by **{change}**; its file is as large as before.",
                         n=zeros.parameters, change=difference_text(zeros.worse, classes)))  # fmt: skip
     if others:
-        parts.append(tr("Of what was really cut, this cost least: {kind}, a loss of **{change}**.",
+        parts.append(tr("Of what was really cut, this cost least: {kind}, worse by **{change}**.",
                         kind=tr(KINDS[others[0].kind]), change=difference_text(others[0].worse, classes)))  # fmt: skip
     return " ".join(parts)
 

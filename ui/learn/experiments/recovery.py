@@ -72,7 +72,7 @@ class Recovery(Experiment):
     def refusal(cls, subject: Subject) -> Later | None:
         sites = subject.model.anatomy.sites
         if not sites or any(site.support != "prune" for site in sites):
-            return later("Some attention heads of this model cannot be cut out, so there is nothing to compensate")
+            return later("some attention heads of this model cannot be cut out, so there is nothing to compensate")
         return None
 
     @classmethod
@@ -86,7 +86,7 @@ class Recovery(Experiment):
         return cls(share)
 
     def guess(self, subject: Subject) -> Guess:
-        return Guess(0, 100, 5, 50, mark("{value}% of what was lost"))
+        return Guess(0, 100, 5, 50, mark("{value}%"))
 
     def run(self, subject: Subject, report: Report) -> Recovered:
         from pruning.evaluation import evaluate

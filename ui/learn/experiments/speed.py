@@ -76,7 +76,7 @@ class Speed(Experiment):
     @classmethod
     def refusal(cls, subject: Subject) -> Later | None:
         if not half_of(subject.model.anatomy, "heads"):
-            return later("No attention head of this model can be cut out, so there is nothing to time")
+            return later("no attention head of this model can be cut out, so there is nothing to time")
         return None
 
     @classmethod
@@ -96,7 +96,7 @@ class Speed(Experiment):
         return cls(cut, batch or BATCHES[0])
 
     def guess(self, subject: Subject) -> Guess:
-        return Guess(0.8, 3.0, 0.05, 1.0, mark("{value} times as fast"), digits=2)
+        return Guess(0.8, 3.0, 0.05, 1.0, mark("{value}×"), digits=2)
 
     def mask(self, subject: Subject) -> Mask:
         """What goes."""
@@ -148,7 +148,8 @@ class Speed(Experiment):
             tr("Power of the computer at work (W)"), 0.1, 100_000.0, WATTS, format="%g", key="lesson_speed_watts",
             help=tr("Stated, not measured: read it from a power meter or a data sheet. Energy is power times time."),
         )  # fmt: skip
-        st.dataframe(table_of(outcome, watts), hide_index=True, width="stretch", key="lesson_speed_energy")
+        turned = table_of(outcome, watts).set_index(tr("Model")).T.rename_axis(tr("Model"))  # a heading is never empty
+        st.table(turned)  # it breaks its lines: no column is out of sight
         st.caption(
             tr(
                 "Energy of {n:,} requests = {watts:g} W × their seconds. The power is what you state above; "

@@ -73,7 +73,7 @@ class Strategy(Experiment):
     @classmethod
     def refusal(cls, subject: Subject) -> Later | None:
         if not any(site.support == "prune" for site in subject.model.anatomy.sites):
-            return later("No attention head of this model can be cut out, so no plan can be made")
+            return later("no attention head of this model can be cut out, so no plan can be made")
         return None
 
     @classmethod

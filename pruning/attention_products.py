@@ -1,4 +1,4 @@
-"""Attention of models that do not use transformers' attention interface: found by the product that it enters.
+"""Attention weights of any model: by transformers' attention interface, or else by the product that they enter.
 
 Whatever a class is called and whatever it hands out: attention weights are the factor, with rows that are shares, of
 the product that becomes the input of the site's projection. What is shown is what mixed the values, or nothing is.
@@ -7,7 +7,9 @@ the product that becomes the input of the site's projection. What is shown is wh
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import ExitStack, contextmanager
+from functools import partial
 from typing import Any
 
 import torch
@@ -15,7 +17,8 @@ from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
 from pruning.anatomy import AttentionSite
-from pruning.attention import AttentionCall, attention_probabilities
+from pruning.attention import AttentionCall, attention_probabilities, observed, on_this_thread
+from pruning.errors import UnsupportedError
 
 MULTIPLY = {torch.matmul, torch.bmm, Tensor.matmul, Tensor.bmm, Tensor.__matmul__}
 KERNEL = torch.nn.functional.scaled_dot_product_attention
@@ -23,6 +26,69 @@ REMEMBERED = 4  # products before a projection: they are made just before it
 LAYOUTS = ((0, 2, 1, 3), (2, 0, 1, 3))  # (batch, head, query, dim) as a projection may read it
 ROUNDING = {torch.float32: 1e-4, torch.float64: 1e-4}  # of a row's sum; others are coarser
 Weights = Callable[[], Tensor]
+
+
+@contextmanager
+def attention_seen(
+    module: nn.Module,
+    sites: Iterable[AttentionSite],
+    take: Callable[[AttentionSite, Tensor], object],
+    refuse: Callable[[AttentionSite], object],
+) -> Iterator[None]:
+    """Hand on the attention weights of some sites whenever the model runs in this context, on this thread.
+
+    What goes through the interface is recomputed from what it received; other weights are those whose product with the
+    values enters the site's projection.
+
+    Args:
+        take: Gets a site and its weights ``(batch, head, query, key)``, a call after the other.
+        refuse: Gets a site that ran while its weights could not be seen.
+    """
+    seeing = _Seeing(module, sites, take, refuse)
+    with ExitStack() as stack:
+        for site in seeing.owners.values():
+            if site.projection:
+                hook = on_this_thread(partial(seeing.on_projection, site))  # before any gate changes its input
+                handle = module.get_submodule(site.projection).register_forward_pre_hook(hook, prepend=True)
+                stack.callback(handle.remove)
+        stack.enter_context(observed(seeing.on_call))
+        stack.enter_context(seeing.products)
+        yield
+
+
+class _Seeing:
+    """What was seen so far."""
+
+    def __init__(self, module: nn.Module, sites: Iterable[AttentionSite], take: Any, refuse: Any) -> None:
+        self.owners = {module.get_submodule(site.name): site for site in sites}
+        self.take, self.refuse = take, refuse
+        self.products = Products()
+        self.by_interface: set[int] = set()
+
+    def on_call(self, call: AttentionCall) -> None:
+        """Of the attention interface."""
+        site = self.owners.get(call.module)
+        if site is None:
+            return
+        try:
+            weights = attention_probabilities(call)
+        except UnsupportedError:  # the product may still be found
+            return
+        self.by_interface.add(site.index)
+        self.take(site, weights)
+
+    def on_projection(self, site: AttentionSite, _: nn.Module, args: tuple[Any, ...]) -> None:
+        """What mixed the values is seen when the mixture is projected."""
+        if site.index in self.by_interface:
+            return
+        try:
+            weights = self.products.found(site, args[0]) if args else None
+        except UnsupportedError:
+            weights = None
+        if weights is None:
+            self.refuse(site)
+        else:
+            self.take(site, weights.float())
 
 
 class Products(TorchFunctionMode):
