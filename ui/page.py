@@ -14,7 +14,7 @@ from ui import state
 from ui.browser import know_browser
 from ui.removed import mask_words, misfit
 from ui.router import pages, theme
-from ui.sidebar import loading_step, sidebar
+from ui.sidebar import loading_step, refused_model, sidebar
 from ui.store import store
 from ui.theme import Theme, plain
 
@@ -52,16 +52,16 @@ def begin(title: str, lead: str) -> Page:
 
 
 def _refused_model() -> None:
-    """Which model could not be had, and what is shown instead: on a telephone the sidebar, which knows, is closed."""
-    session, problem = state.current(), st.session_state.get("model_problem")
-    name = st.session_state.get("model_refused", session.model)
-    if problem is None or store().request_model(session.model).state == "failed" or name == session.model:
+    """Which model could not be had, why, and what is shown instead: on a telephone the sidebar is closed."""
+    refused, session = refused_model(), state.current()
+    if refused is None:
         return  # where there is no model at all, the page says that
     built_in = mark(
-        "{model} could not be loaded, and what is shown is the built-in model {shown}. The reason: {reason}."
+        "The model {model} could not be loaded, and what is shown is the built-in model {shown}. The reason: {reason}."
     )
-    other = mark("{model} could not be loaded, and what is shown is still {shown}. The reason: {reason}.")
+    other = mark("The model {model} could not be loaded, and what is shown is still {shown}. The reason: {reason}.")
     text = built_in if session.model in BUILT_IN else other
+    name, problem = refused
     with st.container(horizontal=True, vertical_alignment="center"):
         st.warning(plain(tr(text, model=name, shown=state.model_label(session.model), reason=problem)))
         st.button(tr("Dismiss"), key="dismiss_refused", on_click=lambda: st.session_state.pop("model_problem", None))

@@ -17,7 +17,7 @@ from ui.jobs import Job
 from ui.paths import source_of
 from ui.sources.draft import menu_label, own_sources
 from ui.store import Loading, modified, session_id, store
-from ui.theme import as_sentence, plain
+from ui.theme import as_sentence, plain, shortened
 
 REFRESH_SECONDS = 0.5
 FALLBACK = state.Session.model  # where another model cannot be had
@@ -89,16 +89,26 @@ def _model_state(waiting: bool) -> None:
         st.session_state.setdefault("model_problem", loading.error)
     if waiting:
         st.rerun()
-    problem = st.session_state.get("model_problem")
-    if problem:
+    if refused := refused_model():
+        st.error(
+            plain(tr("The model {model} could not be loaded. The reason is at the top of the page.", model=refused[0]))
+        )
+    elif problem := st.session_state.get("model_problem"):
         st.error(plain(as_sentence(problem)))
-        st.button(tr("Dismiss"), key="dismiss_model", on_click=lambda: st.session_state.pop("model_problem", None))
     ready = store().request_model(state.current().model)
     if ready.model is not None:
         anatomy = ready.model.anatomy
         heads = trn("{n:,} head", "{n:,} heads", anatomy.total_heads)
         layers = trn("{n} attention layer", "{n} attention layers", len(anatomy.sites))
         st.caption(tr("Ready · {heads} in {layers}", heads=heads, layers=layers))
+
+
+def refused_model() -> tuple[str, object] | None:
+    """The model that was asked for and could not be had while another one is shown, and why."""
+    session, problem = state.current(), st.session_state.get("model_problem")
+    name = st.session_state.get("model_refused", session.model)
+    shown = store().request_model(session.model).state != "failed"
+    return (shortened(name, 80), problem) if problem is not None and shown and name != session.model else None
 
 
 def _share_of(loading: Loading) -> float:

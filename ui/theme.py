@@ -229,6 +229,14 @@ def plain(text: str) -> str:
     return "".join(f"\\{c}" if c in r"\`*_[]#!|<>~$" else c for c in text)
 
 
+def shortened(text: str, letters: int = 180) -> str:
+    """
+    >>> shortened("one two three", 9)
+    'one two …'
+    """
+    return text if len(text) <= letters else f"{text[: letters - 1].rsplit(' ', 1)[0]} …"
+
+
 # Numbers ----------------------------------------------------------------------------------------------------------
 
 

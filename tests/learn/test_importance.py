@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+import transformers as tf
 from scipy.stats import spearmanr
 from streamlit.testing.v1 import AppTest
 
@@ -14,7 +15,8 @@ from pruning.gating import _GATES
 from pruning.importance import criteria
 from pruning.importance.scoring import score
 from pruning.masks import Mask
-from tests.families import examples_of, model_of
+from pruning.models import wrap_model
+from tests.families import IDS, SEP, TINY, examples_of, model_of
 from ui.learn.base import Outcome, Subject
 from ui.learn.experiments.importance import CRITERIA, LOOKS_AT, Importance, ends_of, lowest_of
 
@@ -49,7 +51,10 @@ def test_there_are_eight_quick_criteria() -> None:
 
 
 def test_criteria_that_a_model_does_not_allow_are_left_out() -> None:
-    subject = subject_of("deberta-v2")
+    """Longformer's attention is banded: no weights of token by token are made anywhere."""
+    settings = {**TINY, **IDS, "sep_token_id": SEP, "attention_window": [4, 4]}
+    module = tf.LongformerForSequenceClassification(tf.LongformerConfig(**settings))
+    subject = replace(subject_of("bert"), model=wrap_model(module.eval(), name="longformer"))
     found = Importance("gradient", "magnitude").run(subject, SILENT)
     assert {*found.refused} == {"entropy", "confidence"}
     with pytest.raises(UnsupportedError):

@@ -14,6 +14,7 @@ from pruning.presenting.prices import Prices
 from pruning.presenting.story import story
 from ui.present.choice import Choice
 from ui.present.words import LABELS, change, compensated, interval, sentences, split, write
+from ui.theme import shortened
 
 STEPS = {
     "question": mark("The question"),
@@ -218,14 +219,6 @@ def example_html(one: Shown, kind: str = "") -> str:
         f" · {escape(tr('row {n}', n=one.position))}{label}</p><p>{text}</p>"
         f"<p class='answers'>{answers}</p></blockquote>"
     )
-
-
-def shortened(text: str, letters: int = 180) -> str:
-    """
-    >>> shortened("one two three", 9)
-    'one two …'
-    """
-    return text if len(text) <= letters else f"{text[: letters - 1].rsplit(' ', 1)[0]} …"
 
 
 def _story(scene: Scene) -> str:
