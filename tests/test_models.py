@@ -16,7 +16,17 @@ import torch
 import transformers
 from safetensors.torch import load_file, save_file
 
-from pruning import DataSpec, LoadedModel, ModelError, ModelSpec, UnsupportedError, load_data, load_model, task_of
+from pruning import (
+    DataSpec,
+    LoadedModel,
+    ModelError,
+    ModelSpec,
+    UnsupportedError,
+    evaluate,
+    load_data,
+    load_model,
+    task_of,
+)
 from pruning.builtin import BUILT_IN
 from pruning.inputs import longest_input
 from pruning.models import bytes_in_memory, file_sha256
@@ -103,6 +113,27 @@ def test_an_image_folder_loads_with_its_processor(tmp_path: Path) -> None:
     Image.new("L", (50, 40), 200).save(tmp_path / "grey.png")
     again = task_of(model).encode(model, load_data(DataSpec(str(tmp_path / "images.csv"))))
     assert again.fingerprint != examples.fingerprint, "the same names, other pixels"
+
+
+def test_a_processor_that_gives_more_than_pixels_feeds_its_model(tmp_path: Path) -> None:
+    """SigLIP 2 reads patches in the image's own proportions: it needs their places and which of them are there."""
+    from PIL import Image
+
+    vision = {**TINY, "patch_size": 4, "num_patches": 16}
+    config = transformers.Siglip2Config(vision_config=vision, text_config={**TINY, "vocab_size": 50}, num_labels=2)
+    transformers.Siglip2ForImageClassification(config).save_pretrained(tmp_path)
+    processor = transformers.Siglip2ImageProcessorPil(patch_size=4, max_num_patches=16)
+    processor.save_pretrained(tmp_path)
+    images = [Image.effect_noise(size, 90).convert("RGB") for size in ((40, 40), (60, 20))]
+    for number, image in enumerate(images):
+        image.save(tmp_path / f"{number}.png")
+    (tmp_path / "images.csv").write_text("image,label\n0.png,0\n1.png,1\n", encoding="utf-8")
+    model = load_model(str(tmp_path))
+    found = evaluate(model, task_of(model).encode(model, load_data(DataSpec(str(tmp_path / "images.csv")))))
+    with torch.no_grad():
+        logits = model.module(**processor(images, return_tensors="pt")).logits
+    expected = torch.nn.functional.cross_entropy(logits, torch.tensor([0, 1]), reduction="none")
+    assert found.outcome.losses.tolist() == pytest.approx(expected.tolist(), abs=1e-6)
 
 
 def test_the_fingerprint_changes_with_the_weights(folder: Path) -> None:

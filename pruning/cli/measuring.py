@@ -236,7 +236,8 @@ def evaluate(json_file: str | None, seed: int, batch_size: int, **options: Any) 
         )
     lines = [f"{name:18} {e.value:8.4f}   ({_interval(e)})" for name, e in found.metrics.items()]
     parts = {"heads": mask.heads, "neurons": mask.neurons, "layers": mask.layers}
-    removed = ", ".join(f"{len(units):,} {name}" for name, units in parts.items() if units) or "nothing"
+    counts = (f"{len(units):,} {name if len(units) > 1 else name[:-1]}" for name, units in parts.items() if units)
+    removed = ", ".join(counts) or "nothing"
     lines.append(f"n = {found.samples:,} · removed: {removed} · {found.seconds:.1f} s")
     lines += [str(compensation.words)] if compensation else []
     used = {"compensation": compensation.method if compensation else "none", **_rows_json(data)}

@@ -145,8 +145,8 @@ def test_a_model_that_cannot_be_loaded_is_named_on_the_page(
     pages.load()
     script = fine(fine(pages.open(page, model="no/such", mask=TWO.to_code())).run())
     assert [warning.value for warning in script.main.warning] == [
-        "The model no/such could not be loaded, and what is shown is the built-in model MiniLM, movie-review sentiment. "
-        "The reason: the hub has no model 'no/such'."
+        "The model no/such could not be loaded, and what is shown is the built-in model MiniLM, movie-review "
+        "sentiment. The reason: the hub has no model 'no/such'."
     ]
     assert "mask" not in link_of(script)
     assert fine(script.run()).main.warning, "until somebody has read it"
