@@ -9,7 +9,7 @@ import os
 import shutil
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from pruning.builtin import BUILT_IN
@@ -37,6 +37,8 @@ def check_place(folder: str | Path, model: str, *, overwrite: bool) -> Path:
         inside = local and source.resolve().is_relative_to(target.resolve())
     except (OSError, RuntimeError) as error:  # too long, or no such user
         raise PruningError("{target} cannot be written: {error}", target=folder, error=error) from error
+    if target.name == "-" and not there:  # as other programs call standard output
+        raise PruningError("a checkpoint is a folder and cannot go to standard output: give -o a name")
     if not there:
         _check_parents(target)
         return target
@@ -90,8 +92,8 @@ def _foreign_file(folder: Path) -> str | None:
 
 @contextmanager
 def draft_beside(target: Path) -> Iterator[Path]:
-    """A folder to write to, gone afterwards whatever happens."""
-    draft = None
+    """A folder to write to, gone afterwards whatever happens; so are parents of ``target`` that stayed empty."""
+    draft, made = None, [parent for parent in target.absolute().parents if not parent.exists()]
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
         draft = Path(tempfile.mkdtemp(prefix=f".{target.name}-", dir=target.parent))
@@ -103,6 +105,9 @@ def draft_beside(target: Path) -> Iterator[Path]:
     finally:
         if draft is not None:
             shutil.rmtree(draft, ignore_errors=True)
+        with suppress(OSError):  # from the innermost: the first that holds something ends it
+            for parent in made:
+                parent.rmdir()
 
 
 def move(draft: Path, target: Path) -> None:

@@ -93,6 +93,7 @@ def test_every_number_that_a_command_takes_is_bounded_or_finite() -> None:
         (("plan", "--budget", "heads=0.5", "--protect-layers", "-1"), "'-1' is not a layer"),
         (("plan", "--budget", "heads=0.5", "--protect-heads", "nan"), "'nan' is not a head"),
         (("plan", "--budget", "heads=0.5", "--strategy", "iterative", "--set", "step=nan"), "step=nan cannot be"),
+        (("plan", "--budget", "heads=0.5", "--strategy", "greedy", "--set", "rows=-1"), "rows and candidates are 0 or"),
         (("sweep", "--budgets", "heads=0.5,macs=nan"), "is not a budget"),
         (("sweep", "--seeds", "0,nan"), "are not seeds"),
         (("sweep", "--seeds", f"1{'0' * 30}"), "seeds are whole numbers from 0 to"),
@@ -103,6 +104,10 @@ def test_every_number_that_a_command_takes_is_bounded_or_finite() -> None:
         (("evaluate", "--mask", "a.json", "--mask", "b.json"), "--mask is given 2 times (a.json, b.json)"),
         (("evaluate", "--heads", "0:1", "--heads", "nan"), "'nan' is not a head"),
         (("prune", "--plan", "a.json"), "either --mask or --heads"),
+        (("prune", "-o", "-"), "cannot go to standard output"),
+        (("sparsify", "-o", "-"), "cannot go to standard output"),
+        (("sweep", "-o", "-"), "- is not a table that can be written"),
+        (("plan", "--budget", "heads=0.5", "-o", "-"), "for standard output say --json -"),
     ],
 )
 def test_texts_with_numbers_in_them(refusal: Any, arguments: tuple[str, ...], message: str) -> None:
@@ -117,6 +122,9 @@ def test_lists_that_are_given_twice_are_one(monkeypatch: pytest.MonkeyPatch) -> 
         ("plan", "--scope", ("heads", "neurons"), "heads,neurons"),
         ("plan", "--scope", (), "heads"),
         ("plan", "--protect-layers", ("0", "1"), "0,1"),
+        ("sweep", "--criteria", ("entropy", "wanda,random"), "entropy,wanda,random"),
+        ("sweep", "--seeds", ("1", "2"), "1,2"),
+        ("sweep", "--seeds", (), ""),
     ):
         given = [part for value in values for part in (option, value)]
         needed = [part for part in NEEDED[name] if part not in ("--heads", "0:0")]

@@ -207,7 +207,9 @@ def test_an_interrupted_export_leaves_nothing(
 
     monkeypatch.setattr("pruning.export._write_papers", fail)
     with pytest.raises((PruningError, KeyboardInterrupt)):
-        export_checkpoint(model_of("bert"), prune(model_of("bert"), groups_mask("bert")), tmp_path / "small")
+        export_checkpoint(
+            model_of("bert"), prune(model_of("bert"), groups_mask("bert")), tmp_path / "new" / "er" / "small"
+        )
     assert not list(tmp_path.iterdir())
 
 

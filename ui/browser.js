@@ -1,7 +1,8 @@
 // Keeps a random id for this browser, and tells the server where it does not know it yet; says the
-// page's language, and Streamlit's own words in it; mends Streamlit's upload areas.
-export default function ({ data, setStateValue }) {
+// page's language, and Streamlit's own words in it; mends Streamlit's upload areas; tells when the theme is switched.
+export default function ({ data, setStateValue, setTriggerValue }) {
   mendUploads();
+  watchTheme(data.theme, (theme) => setTriggerValue("theme", theme));
   document.documentElement.lang = data.language;
   speak(data.words);
   const name = data.name;
@@ -33,8 +34,25 @@ function mendUploads() {
   mend();
 }
 
-// Says Streamlit's own words in the reader's language. `words`: by CSS selector, English to ours; in English there are
-// none, nothing is watched, and what was said before is taken back.
+// Streamlit draws itself anew in another theme without asking the server, which made the figures. Told once a switch.
+function watchTheme(drawn, tell) {
+  const app = document.querySelector(".stApp");
+  const last = (window.headroomTheme ??= {});
+  Object.assign(last, { drawn, tell });
+  if (last.watch || !app) return;
+  const look = () => {
+    const shown = getComputedStyle(app).colorScheme;
+    if (shown === last.shown) return;
+    last.shown = shown;
+    if (shown !== last.drawn) last.tell(shown);
+  };
+  last.watch = new MutationObserver(() => requestAnimationFrame(look));
+  last.watch.observe(app, { attributes: true, attributeFilter: ["class"] });
+  look();
+}
+
+// Says Streamlit's own words in the reader's language, or in a reader's words. `words`: by CSS selector, English to
+// ours; what was said in another language before is taken back.
 function speak(words) {
   const wanted = JSON.stringify(words);
   const last = (window.headroomSpeech ??= { words: "{}", said: new WeakMap(), places: [] });

@@ -16,6 +16,7 @@ import streamlit as st
 
 from pruning.language import tag
 from ui import state
+from ui.router import theme
 from ui.store import session_id, store
 from ui.streamlits_words import streamlits_words
 
@@ -51,9 +52,10 @@ def forget_first_visit() -> None:
 
 @st.fragment  # so that the answer draws nothing else anew
 def _ask(known: str) -> None:
-    data = {"known": known, "name": COOKIE, "language": tag(), "words": streamlits_words()}
-    _browser(key="browser_id", data=data, on_id_change=_receive)
-    if st.session_state.pop("browser_returned", False):  # its records belong on the page
+    data = {"known": known, "name": COOKIE, "language": tag(), "words": streamlits_words(), "theme": theme()}
+    found = _browser(key="browser_id", data=data, on_id_change=_receive, on_theme_change=lambda: None)
+    returned = st.session_state.pop("browser_returned", False)  # its records belong on the page
+    if returned or found.get("theme"):  # the figures are made here, in the theme's colours
         st.rerun()
 
 

@@ -85,7 +85,13 @@ def draw_flips(live: Live) -> None:
     if not after.class_names or not state.current().mask:
         return
     if not comparison.flips:
-        st.markdown(tr("**No prediction has flipped** among {n:,} examples.", n=comparison.samples))
+        st.markdown(
+            trn(
+                "**No prediction has flipped** in the only example.",
+                "**No prediction has flipped** among {n:,} examples.",
+                comparison.samples,
+            )
+        )
         return
     worse, better = comparison.count("worse"), comparison.count("better")
     flips = len(comparison.flips)

@@ -1,4 +1,5 @@
-"""Streamlit's own words, which it says in English alone. In another language `browser.js` replaces them.
+"""Streamlit's own words, which it says in English alone. In another language `browser.js` replaces them; what it tells
+its programmers, where a reader should be told something, is replaced in every language.
 
 A name in braces stands for anything. A word is replaced only where Streamlit says it, since what a person has called
 something must stay as it is.
@@ -136,13 +137,7 @@ PLACES: dict[str, tuple[str, ...]] = {  # by CSS selector
         mark("Made with Streamlit v"),
         mark("Copy version to clipboard"),
     ),
-    "[data-testid=stDialog]": (
-        mark("Close"),
-        mark("Connection error"),
-        mark("Is Streamlit still running? If you accidentally stopped Streamlit, just restart it in your terminal:"),
-        mark("Streamlit server is not responding. Are you connected to the internet?"),
-        mark("Connection timed out."),
-    ),
+    "[data-testid=stDialog]": (mark("Close"),),
     "[data-testid=stSidebar]": (
         mark("Sidebar"),
         mark("Collapse sidebar"),
@@ -162,9 +157,26 @@ PLACES: dict[str, tuple[str, ...]] = {  # by CSS selector
     ),
 }
 
+OTHERS = {  # meant for programmers: what readers are told, by place
+    "[data-testid=stDialog]": {
+        "Connection error": mark("Headroom does not answer"),
+        "Is Streamlit still running? If you accidentally stopped Streamlit, just restart it in your terminal:": mark(
+            "Its server was stopped or cannot be reached. The address of this page says what you see, and History "
+            "keeps what was measured. The page goes on by itself when the server is back. To start it where it is "
+            "installed:"
+        ),
+        "streamlit run yourscript.py": "make run",
+        "Streamlit server is not responding. Are you connected to the internet?": mark(
+            "Its server cannot be reached. Is the network there? The page goes on by itself when it answers again."
+        ),
+        "Connection timed out.": mark("Its server took too long to answer. The page goes on by itself when it does."),
+    }
+}
+
 
 def streamlits_words() -> dict[str, dict[str, str]]:
-    """What to say instead, by place; nothing where the reader's language is Streamlit's."""
-    if language() == DEFAULT:
-        return {}
-    return {place: {text: tr(text) for text in texts} for place, texts in PLACES.items()}
+    """What to say instead, by place; where the reader's language is Streamlit's, little."""
+    places = {} if language() == DEFAULT else {place: {text: tr(text) for text in PLACES[place]} for place in PLACES}
+    for place, texts in OTHERS.items():
+        places[place] = places.get(place, {}) | {theirs: tr(ours) for theirs, ours in texts.items()}
+    return places

@@ -73,6 +73,13 @@ def writable(context: click.Context, parameter: click.Parameter, value: str | No
     return value
 
 
+def a_file(context: click.Context, parameter: click.Parameter, value: str) -> str:
+    """Refuse ``-``, which would make a file of that name; ``--json -`` is how standard output is asked for."""
+    if value == "-":
+        raise click.UsageError(f"{parameter.opts[0]} takes the name of a file; for standard output say --json -")
+    return str(writable(context, parameter, value))
+
+
 json_option = click.option(
     "--json",
     "json_file",

@@ -10,13 +10,13 @@ import click
 from pruning.cli.options import (
     Number,
     Progress,
+    a_file,
     count_from,
     data_options,
     list_option,
     load_examples,
     model_options,
     single_option,
-    writable,
     write,
 )
 from pruning.importance import criteria
@@ -62,7 +62,7 @@ if TYPE_CHECKING:
 @click.option("--whole-groups", is_flag=True, help="Remove only whole key-value groups.")
 @click.option("--compensate", type=click.Choice(COMPENSATIONS), default="none", show_default=True, help="When cutting.")
 @click.option("--tokens", type=count_from(1), default=128, show_default=True, help="For MACs and latency.")
-@click.option("-o", "--output", required=True, metavar="PLAN", callback=writable, help="Where the plan goes.")
+@click.option("-o", "--output", required=True, metavar="PLAN", callback=a_file, help="Where the plan goes.")
 def plan(json_file: str | None, **options: Any) -> None:
     """Plan which heads, neurons and layers of MODEL to remove, and write PLAN for prune and evaluate."""
     ways = [name for name in ("budget", "threshold", "guarantee") if options[name] is not None]

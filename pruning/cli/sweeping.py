@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from pruning.cli.options import MOST_SEED, Progress, count_from, data_options, load, model_options, write
+from pruning.cli.options import MOST_SEED, Progress, count_from, data_options, list_option, load, model_options, write
 from pruning.data import DataSpec
 from pruning.errors import PruningError
 from pruning.importance import get_criterion
@@ -28,11 +28,11 @@ WRITERS = {".csv": "to_csv", ".parquet": "to_parquet"}
 @click.command()
 @model_options
 @data_options("evaluation")
-@click.option("--criteria", default=DEFAULT_CRITERION, show_default=True, metavar="A,B", help="Separated by commas.")
-@click.option("--strategies", default=DEFAULT_STRATEGY, show_default=True, metavar="A,B", help="Separated by commas.")
-@click.option("--budgets", default=BUDGETS, show_default=True, metavar="K=SHARE,…", help="What may remain, at most.")
-@click.option("--seeds", metavar="N,M", help="Each is a sweep of its own; --seed alone otherwise.")
-@click.option("--scope", "scopes", default="heads", show_default=True, metavar="A,B", help="heads, neurons, layers.")
+@list_option("--criteria", default=[DEFAULT_CRITERION], show_default=True, metavar="A,B", help="Separated by commas.")
+@list_option("--strategies", default=[DEFAULT_STRATEGY], show_default=True, metavar="A,B", help="Separated by commas.")
+@list_option("--budgets", default=[BUDGETS], show_default=True, metavar="K=SHARE,…", help="What may remain, at most.")
+@list_option("--seeds", metavar="N,M", help="Each is a sweep of its own; --seed alone otherwise.")
+@list_option("--scope", "scopes", default=["heads"], show_default=True, metavar="A,B", help="heads, neurons, layers.")
 @click.option("--normalise", type=click.Choice(list(NORMALISATIONS)), default=DEFAULT_NORMALISE, show_default=True)
 @click.option("--compensate", type=click.Choice(COMPENSATIONS), default="none", show_default=True)
 @click.option("--calibration-samples", type=count_from(1), help="Only the first N rows choose; all otherwise.")

@@ -52,11 +52,13 @@ class Greedy(Strategy):
     step: int = 2
     candidates: int = 6
 
-    def __call__(self, context: SearchContext) -> RemovalOrder:
+    def __post_init__(self) -> None:
         if min(self.rows, self.candidates) < 0 or self.step < 1:
             raise PlanError(
                 "{settings} is not possible: rows and candidates are 0 or more, step is 1 or more", settings=self
             )
+
+    def __call__(self, context: SearchContext) -> RemovalOrder:
         rows = sample(context.required_examples(self.name), self.rows, context.seed)
         total = len(context.bundles)
         done: list[Bundle] = []

@@ -42,11 +42,13 @@ class Iterative(Strategy):
     step: int = 0
     replacement: Literal["auto", "zero", "mean"] = "auto"
 
-    def __call__(self, context: SearchContext) -> RemovalOrder:
+    def __post_init__(self) -> None:
         if self.step < 0 or self.replacement not in ("auto", "zero", "mean"):
             raise PlanError(
                 '{settings} is not possible: step is 0 or more, replacement is "auto", "zero" or "mean"', settings=self
             )
+
+    def __call__(self, context: SearchContext) -> RemovalOrder:
         step = self.step or max(1, round(len(context.bundles) / STEPS))
         means = None
         looks = context.examples is not None and context.criterion.needs_data

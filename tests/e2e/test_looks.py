@@ -54,3 +54,19 @@ def test_nothing_scrolls_sideways_on_a_telephone(visit: Visit, path: str) -> Non
     assert dashboard.page.locator(areas).evaluate_all(wide) == []
     assert dashboard.page.evaluate("document.documentElement.scrollWidth") <= 390
     assert violations(dashboard) == []
+
+
+def test_figures_follow_a_switch_of_theme(visit: Visit) -> None:
+    """Streamlit changes its own colours by itself; the figures are made on the server, in the colours of one theme."""
+    dashboard = visit("/explore?data=tweets", color_scheme="light").ready()
+    dashboard.figure.wait_for()
+    title = dashboard.figure.locator(".gtitle")
+
+    def colour() -> str:
+        return title.evaluate("text => getComputedStyle(text).fill")
+
+    light = colour()
+    for scheme, same in (("dark", False), ("light", True)):
+        dashboard.settled().page.emulate_media(color_scheme=scheme)
+        dashboard.until(lambda: colour() == light, same)
+    assert violations(dashboard) == []

@@ -79,8 +79,9 @@ def test_what_is_not_installed_says_so_and_the_demo_is_there_instead(
     until(app, lambda: store().request_model("demo").state == "ready")
     assert "SmolLM2-135M, language model (not installed)" in box(app, "Model").options
     assert box(app, "Model").value == "demo"
+    assert str(app.session_state["model_problem"]).startswith("smollm2 is not installed: install it with: make smollm2")
     (error,) = app.error
-    assert error.value.startswith("smollm2 is not installed: install it with: make smollm2")
+    assert error.value == "The model smollm2 could not be loaded. The reason is at the top of the page."
 
 
 @pytest.mark.usefixtures("app")

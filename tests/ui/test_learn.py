@@ -504,7 +504,9 @@ def test_a_question_of_the_class_is_told_in_words() -> None:
     fields = {one.name for kind in real for one in dataclasses.fields(kind)}
     assert fields <= SETTINGS.keys()
     one = class_answer(1, 5, settings={"share": 0.4, "order": "gradient"})
-    assert settings_text(sums.Question("why", (one,))).startswith("1 answer · Share: 40% · Which go first: gradient · ")
+    assert settings_text(sums.Question("why", (one,))).startswith(
+        "1 answer · Share: 40% · Which go first: the least important first · "
+    )
 
 
 def test_the_strip_stacks_equal_guesses_and_hides_the_truth() -> None:

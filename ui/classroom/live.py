@@ -10,12 +10,14 @@ from typing import Any
 import pandas as pd
 import streamlit as st
 
+from pruning.errors import PruningError
 from pruning.language import listing, mark, tr, trn
 from pruning.learning.records import Answer, Member
 from ui import charts, state
 from ui.classroom.answers import Question, counted, here, mean_score, median_share, questions
 from ui.classroom.charts import finding, guesses
 from ui.controls import mirror_key, on_move
+from ui.learn.base import get_experiment
 from ui.learn.contents import available
 from ui.learn.learner import Learner
 from ui.learn.membership import called
@@ -156,9 +158,16 @@ def settings_text(question: Question) -> str:
     one = question.answers[0]
     parts = [trn("{n} answer", "{n} answers", len(question.answers))]  # first: a telephone cuts the rest off
     for name, value in one.settings.items():
-        shown = f"{value:.0%}" if name == "share" and isinstance(value, float) else value
-        parts.append(f"{tr(SETTINGS[name]) if name in SETTINGS else name}: {shown}")
+        parts.append(f"{tr(SETTINGS[name]) if name in SETTINGS else name}: {_told(one.lesson, name, value)}")
     return " · ".join([*parts, state.model_label(one.model), state.data_label(one.data)])
+
+
+def _told(slug: str, name: str, value: Any) -> str:
+    """A setting's value in the lesson's words; as it was recorded where an older version knew other values."""
+    try:
+        return get_experiment(slug).told.get(name, str)(value)
+    except (KeyError, PruningError, TypeError, ValueError):
+        return str(value)
 
 
 def _turn(slug: str) -> None:

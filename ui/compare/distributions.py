@@ -11,7 +11,7 @@ import streamlit as st
 
 from pruning.calibration import ReliabilityBin, reliability
 from pruning.evaluation import Flip
-from pruning.language import mark, tr
+from pruning.language import mark, tr, trn
 from ui import theme as look
 from ui.charts import CONFIG
 from ui.compare import words
@@ -41,7 +41,13 @@ def draw_flips(pair: Pair) -> None:
         return
     flips = pair.comparison.flips
     if not flips:
-        st.markdown(tr("**No answer differs** among {n:,} examples.", n=pair.comparison.samples))
+        st.markdown(
+            trn(
+                "**No answer differs** in the only example.",
+                "**No answer differs** among {n:,} examples.",
+                pair.comparison.samples,
+            )
+        )
         return
     worse, better = pair.comparison.count("worse"), pair.comparison.count("better")
     st.markdown(

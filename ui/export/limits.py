@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pruning.language import tr
+from pruning.language import tr, trn
 from ui.export.subject import Subject
 
 
@@ -11,9 +11,10 @@ def limits(subject: Subject) -> list[str]:
     found, sentences = subject.measured, []
     if found is not None:
         sentences.append(
-            tr(
+            trn(
+                "The figures are of {n} row of {data}. Other data may give others.",
                 "The figures are of {n:,} rows of {data}. Other data may give others.",
-                n=found.after.samples,
+                found.after.samples,
                 data=subject.data_label,
             )
         )

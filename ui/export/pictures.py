@@ -12,7 +12,7 @@ import plotly.graph_objects as go
 
 from pruning.anatomy import Anatomy
 from pruning.importance import ImportanceMap, get_criterion
-from pruning.language import mark, tr
+from pruning.language import mark, tr, trn
 from pruning.masks import HeadId, Mask
 from pruning.scopes import parts_of, units_of
 from ui import certainty, charts, multiples
@@ -203,7 +203,7 @@ def _differences(measured: Measured, subject: Subject) -> Picture:
     def draw(theme: Theme) -> go.Figure:
         return charts.metrics_intervals(rows, title=title, subtitle=html.escape(subtitle), theme=theme)
 
-    alt = tr("{title}, {n:,} examples.", title=title, n=change.samples)
+    alt = trn("{title}, {n} example.", "{title}, {n:,} examples.", change.samples, title=title)
     return Picture("differences", tr("Differences of metrics"), draw, alt)
 
 

@@ -10,7 +10,7 @@ import re
 from collections.abc import Iterable
 
 from pruning.evaluation import Flip
-from pruning.language import mark, tr
+from pruning.language import mark, tr, trn
 from pruning.statistics import Estimate
 from ui import theme as look
 from ui.details import LOWER_IS_BETTER, NAMES, PERCENT
@@ -192,9 +192,10 @@ def _results(subject: Subject) -> str:
             by = found.change.differences.get(name)
             cells += [_value(name, found.after.metrics[name]), _difference(name, by) if by else tr(look.NOT_MEASURED)]
         rows.append((tr(NAMES.get(name, name)), *cells))
-    caption = tr(
+    caption = trn(
+        "n = {n} row of {data}; differences are paired",
         "n = {n:,} rows of {data}; 95% intervals; differences are paired",
-        n=found.after.samples,
+        found.after.samples,
         data=subject.data_label,
     )
     return _table(caption, heads, rows) + (_flip_counts(found) if subject.mask and found.before.class_names else "")

@@ -263,8 +263,10 @@ def _table_words(subject: Subject) -> str:
     )
     parts = [
         scored if count else tr(UNSCORED),
-        tr("Results and predictions: {n:,} rows", n=measured.after.samples) if measured else tr(UNMEASURED),
-        tr("Sweep: {n:,} plans", n=len(sweep)) if sweep is not None else tr(UNSWEPT),
+        trn("Results and predictions: {n} row", "Results and predictions: {n:,} rows", measured.after.samples)
+        if measured
+        else tr(UNMEASURED),
+        trn("Sweep: {n} plan", "Sweep: {n:,} plans", len(sweep)) if sweep is not None else tr(UNSWEPT),
     ]
     return in_line(map(look.as_sentence, parts))
 

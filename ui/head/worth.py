@@ -8,7 +8,7 @@ import pandas as pd
 import streamlit as st
 
 from pruning.importance import get_criterion
-from pruning.language import mark, tr
+from pruning.language import mark, tr, trn
 from pruning.masks import HeadId
 from ui import details, state
 from ui.figures import change_text, main_metric, value_text
@@ -110,7 +110,11 @@ def loss_sentence(live: Live) -> str:
     change = live.comparison.differences["loss" if name == "perplexity" else name]
     if not live.after.complete:  # the two sides may stand on different numbers of examples
         change_now = change_text(live.comparison, name)
-        return tr("So far, on {n:,} examples: {change}", n=live.comparison.samples, change=change_now)
+        return trn(
+            "So far, on {n} example: {change}",
+            "So far, on {n:,} examples: {change}",
+            live.comparison.samples, change=change_now,
+        )  # fmt: skip
     before, after = (value_text(one, name).partition(" (")[0] for one in (live.before, live.after))
     clear = not change.low <= 0 <= change.high
     text = mark(
@@ -128,11 +132,21 @@ def _flips(live: Live) -> None:
     if not live.after.class_names:
         return
     if not flips:
-        st.markdown(tr("**No prediction flips** among {n:,} examples.", n=live.comparison.samples))
+        st.markdown(
+            trn(
+                "**No prediction flips** in the only example.",
+                "**No prediction flips** among {n:,} examples.",
+                live.comparison.samples,
+            )
+        )
         return
     worse, better = live.comparison.count("worse"), live.comparison.count("better")
-    text = mark("**{n} predictions flip:** {worse} become wrong, {better} become right.")
-    st.markdown(tr(text, n=len(flips), worse=worse, better=better))
+    changes = trn(
+        "**{n} prediction flips:** {worse} to wrong, {better} to right.",
+        "**{n} predictions flip:** {worse} to wrong, {better} to right.",
+        len(flips), worse=worse, better=better,
+    )  # fmt: skip
+    st.markdown(changes)
     st.caption(details.mcnemar_words(live.comparison.p_value))
     shown = flips if len(flips) <= FLIPS_SHOWN else _some(live)
     for flip in shown:

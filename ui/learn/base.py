@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, ClassVar, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 from pruning.language import Later
 from pruning.masks import Mask
@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from pruning.tasks import Examples
 
 Report = Callable[[int, int, "str | Later"], None]  # done, total, what is being done; raises Cancelled
+Told = Mapping[str, Callable[[Any], str]]  # by setting
 EVALUATION_ROWS, CALIBRATION_ROWS = 256, 128  # the first ones: a lesson answers within seconds
 
 
@@ -72,6 +73,7 @@ class Experiment:
     """One lesson's experiment. Children are frozen dataclasses whose fields are their settings."""
 
     name: ClassVar[str]  # the lesson's slug
+    told: ClassVar[Told] = {}  # how a setting's value is told, where not as it is written
 
     @classmethod
     def refusal(cls, subject: Subject) -> Later | None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, ClassVar, Self
 
 import pandas as pd
 import streamlit as st
@@ -14,7 +14,7 @@ from pruning.search.budget import Budget
 from pruning.search.iterative import Iterative
 from pruning.statistics import Estimate
 from ui.charts import CONFIG
-from ui.learn.base import Experiment, Guess, Outcome, Report, Subject, register
+from ui.learn.base import Experiment, Guess, Outcome, Report, Subject, Told, register
 from ui.learn.charts_adaptive import pair_chart
 from ui.learn.judging import affordable, counted, difference_text, guess_of, lost, tenths, value_of, value_text
 from ui.theme import Theme, number, percent
@@ -94,6 +94,8 @@ class Adaptive(Experiment):
     """
 
     name = "adaptive"
+    told: ClassVar[Told] = {"what": lambda one: tr(CHOICES[one].label)}
+
     what: str = "gradient"
     rounds: int = 4
 
@@ -110,7 +112,7 @@ class Adaptive(Experiment):
         can = [key for key, one in CHOICES.items() if "neurons" not in one.scopes or anatomy.blocks]
         left, right = st.columns([3, 2])
         what = left.selectbox(
-            tr("What goes, ranked by"), can, format_func=lambda one: tr(CHOICES[one].label),
+            tr("What goes, ranked by"), can, format_func=cls.told["what"],
             key="lesson_adaptive_what",
             help=tr("A gradient looks at the loss; how sharply a head attends looks at its attention alone. Heads and "
                     "neurons together are weighed by what each of them saves."),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import weakref
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 import numpy as np
 import pandas as pd
@@ -15,7 +15,7 @@ from pruning.language import Later, later, mark, tr
 from pruning.masks import HeadId
 from pruning.statistics import Estimate, mean
 from ui.charts import CONFIG
-from ui.learn.base import Experiment, Guess, Outcome, Report, Subject, register
+from ui.learn.base import Experiment, Guess, Outcome, Report, Subject, Told, register
 from ui.learn.charts_attention import attention_grid, most_shown, temperature_curve
 from ui.learn.judging import affordable
 from ui.naming import head_name, names_of
@@ -60,6 +60,8 @@ class Attention(Experiment):
     """A head's softmax at another temperature."""
 
     name = "attention"
+    told: ClassVar[Told] = {"temperature": lambda one: f"{one:g}"}
+
     site: int = 0
     head: int = 0
     temperature: float = 1.0
@@ -87,7 +89,7 @@ class Attention(Experiment):
                     "different ways."),
         )  # fmt: skip
         temperature = right.select_slider(
-            tr("Temperature"), TEMPERATURES, 1.0, format_func=lambda one: f"{one:g}",
+            tr("Temperature"), TEMPERATURES, 1.0, format_func=cls.told["temperature"],
             key="lesson_attention_temperature", persist_state="session",
             help=tr("The scores are divided by it before the softmax. 1 is the model as it was trained; below 1 the "
                     "attention becomes harder, above 1 softer."),

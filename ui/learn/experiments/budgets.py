@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, fields
 from functools import cached_property
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, ClassVar, Self
 
 import pandas as pd
 import streamlit as st
@@ -17,7 +17,7 @@ from pruning.search.budget import Gauge
 from pruning.search.context import SearchContext
 from pruning.statistics import Estimate
 from ui.charts import CONFIG
-from ui.learn.base import Experiment, Guess, Outcome, Report, Subject, register
+from ui.learn.base import Experiment, Guess, Outcome, Report, Subject, Told, register
 from ui.learn.charts_budgets import Spending, spending_chart
 from ui.learn.judging import affordable, counted, difference_text, guess_of, lost, tenths, value_of, value_text
 from ui.naming import names_of
@@ -96,6 +96,8 @@ class Budgets(Experiment):
     """
 
     name = "budgets"
+    told: ClassVar[Told] = {"share": lambda one: f"{one:.0%}", "score": lambda one: tr(SCORES[one])}
+
     share: float = 0.5
     score: str = "magnitude"
 
@@ -112,11 +114,11 @@ class Budgets(Experiment):
     def choose(cls, subject: Subject) -> Self:
         left, right = st.columns(2)
         share = left.selectbox(
-            tr("Heads to remove"), SHARES, index=SHARES.index(cls.share), format_func=lambda one: f"{one:.0%}",
+            tr("Heads to remove"), SHARES, index=SHARES.index(cls.share), format_func=cls.told["share"],
             key="lesson_budgets_share", help=tr("The budget: all three ways remove this share of all heads."),
         )  # fmt: skip
         score = right.selectbox(
-            tr("Ranked by"), list(SCORES), format_func=lambda one: tr(SCORES[one]), key="lesson_budgets_score",
+            tr("Ranked by"), list(SCORES), format_func=cls.told["score"], key="lesson_budgets_score",
             help=tr("What says which head is least important: the size of its weights, how strongly the loss reacts to "
                     "it, or the mean of its ranks under both."),
         )  # fmt: skip

@@ -14,7 +14,7 @@ from pruning.masks import Mask
 from pruning.statistics import Estimate, mean, proportion
 from ui import theme as look
 from ui.charts import CONFIG
-from ui.learn.base import Experiment, Guess, Outcome, Report, Subject, register
+from ui.learn.base import Experiment, Guess, Outcome, Report, Subject, Told, register
 from ui.learn.charts_failure import failure_chart
 from ui.learn.judging import affordable, counted
 from ui.theme import Theme
@@ -106,6 +106,7 @@ class Failure(Experiment):
     """
 
     name: ClassVar[str] = "failure"
+    told: ClassVar[Told] = {"asked": lambda one: f"{one}%"}
 
     asked: int = USUAL
 
@@ -120,7 +121,7 @@ class Failure(Experiment):
     def choose(cls, subject: Subject) -> Self:
         asked = st.segmented_control(
             tr("Heads removed"), ASKED, default=USUAL, key="lesson_failure_asked",
-            format_func=lambda one: f"{one}%",
+            format_func=cls.told["asked"],
             help=tr("All shares from 0 to 90% are measured; this is the one that your guess is about"),
         )  # fmt: skip
         return cls(asked or USUAL)

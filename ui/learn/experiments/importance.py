@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from itertools import combinations
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, ClassVar, Self
 
 import numpy as np
 import pandas as pd
@@ -18,7 +18,7 @@ from pruning.masks import HeadId
 from pruning.statistics import Estimate
 from ui import theme as look
 from ui.charts import CONFIG
-from ui.learn.base import Experiment, Guess, Outcome, Report, Subject, register
+from ui.learn.base import Experiment, Guess, Outcome, Report, Subject, Told, register
 from ui.learn.charts_importance import FIRST, SECOND, doomed_grid
 from ui.learn.judging import affordable, counted
 from ui.multiples import agreement_matrix as matrix_chart
@@ -70,6 +70,8 @@ class Importance(Experiment):
     """Two of eight criteria, and the heads that each would remove first."""
 
     name = "importance"
+    told: ClassVar[Told] = dict.fromkeys(("one", "other"), lambda one: tr(get_criterion(one).label))
+
     one: str = "gradient"
     other: str = "magnitude"
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, ClassVar, Self
 
 import pandas as pd
 import streamlit as st
@@ -16,7 +16,7 @@ from pruning.scopes import SCOPES, get_scope, parts_of, units_of
 from pruning.statistics import Estimate
 from ui import theme as look
 from ui.charts import CONFIG
-from ui.learn.base import Experiment, Guess, Outcome, Report, Subject, register
+from ui.learn.base import Experiment, Guess, Outcome, Report, Subject, Told, register
 from ui.learn.charts_kinds import Bar, kinds_chart
 from ui.learn.judging import affordable, counted, difference_text, lost, value_of, value_text
 from ui.theme import Theme
@@ -95,6 +95,8 @@ class Kinds(Experiment):
     """
 
     name = "kinds"
+    told: ClassVar[Told] = {"kind": lambda one: tr(KINDS[one]), "share": lambda one: f"{one:.0%}"}
+
     kind: str = WEIGHTS
     share: float = 0.2
 
@@ -112,13 +114,13 @@ class Kinds(Experiment):
     def choose(cls, subject: Subject) -> Self:
         left, right = st.columns(2)
         kind = left.selectbox(
-            tr("What goes"), _kinds_of(subject.model), format_func=lambda one: tr(KINDS[one]),
+            tr("What goes"), _kinds_of(subject.model), format_func=cls.told["kind"],
             key=f"lesson_kinds_kind {subject.model.fingerprint}", persist_state="session",
             help=tr("Single weights are set to zero, the smallest first. Heads, neurons and layers are cut out, those "
                     "with the lowest absolute gradient first."),
         )  # fmt: skip
         share = right.select_slider(
-            tr("How much of the layers"), SHARES, cls.share, format_func=lambda one: f"{one:.0%}",
+            tr("How much of the layers"), SHARES, cls.share, format_func=cls.told["share"],
             key="lesson_kinds_share", persist_state="session",
             help=tr("The share of the parameters inside the layers that goes. Embeddings and the output stay."),
         )  # fmt: skip

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, ClassVar, Self
 
 import pandas as pd
 import streamlit as st
@@ -12,7 +12,7 @@ from pruning.language import Later, later, mark, tr
 from pruning.masks import Mask
 from pruning.statistics import Estimate
 from ui.charts import CONFIG
-from ui.learn.base import Experiment, Guess, Outcome, Report, Subject, register
+from ui.learn.base import Experiment, Guess, Outcome, Report, Subject, Told, register
 from ui.learn.charts_measuring import sizes_chart
 from ui.learn.judging import counted, guess_of, tenths
 from ui.theme import Theme, measured, number, proportion
@@ -65,6 +65,8 @@ class Measuring(Experiment):
     """
 
     name = "measuring"
+    told: ClassVar[Told] = {"metric": lambda one: tr(NAMES[one])}
+
     metric: str = "accuracy"
     folds: int = 4
 
@@ -81,7 +83,7 @@ class Measuring(Experiment):
         left, right = st.columns(2)
         metric = left.selectbox(
             tr("What is measured"), [name for name in NAMES if classes or name not in OF_CLASSES],
-            format_func=lambda one: tr(NAMES[one]), key="lesson_measuring_metric",
+            format_func=cls.told["metric"], key="lesson_measuring_metric",
             help=tr("Recall: the share of a class that is found. F1: the harmonic mean of precision and recall. "
                     "Calibration error: how far confidence lies from accuracy."),
         )  # fmt: skip

@@ -15,7 +15,7 @@ from pruning.masks import Mask
 from pruning.statistics import RESAMPLES, Estimate, percentile_interval
 from ui import theme as look
 from ui.charts import CONFIG
-from ui.learn.base import Experiment, Guess, Outcome, Report, Subject, register
+from ui.learn.base import Experiment, Guess, Outcome, Report, Subject, Told, register
 from ui.learn.charts_recovery import STATES, recovery_chart
 from ui.learn.judging import affordable, counted, difference_text, lost, tenths, value_of, value_text
 from ui.theme import Theme
@@ -65,6 +65,7 @@ class Recovery(Experiment):
     """
 
     name: ClassVar[str] = "recovery"
+    told: ClassVar[Told] = {"share": lambda one: tr("{n}% of the heads", n=one) if one else tr("What the link removes")}
 
     share: int = USUAL
 
@@ -80,7 +81,7 @@ class Recovery(Experiment):
         shares = [LINK, *SHARES] if subject.mask else list(SHARES)
         share = st.selectbox(
             tr("Remove"), shares, index=shares.index(LINK if subject.mask else USUAL), key="lesson_recovery_share",
-            format_func=lambda one: tr("{n}% of the heads", n=one) if one else tr("What the link removes"),
+            format_func=cls.told["share"],
             help=tr("The heads are drawn by lot: a careless cut, which leaves much to mend"),
         )  # fmt: skip
         return cls(share)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, ClassVar, Self
 
 import pandas as pd
 import streamlit as st
@@ -12,7 +12,7 @@ from pruning.language import Later, later, mark, tr
 from pruning.scopes import Scope, mask_of, parts_of, sizes_of, units_of
 from pruning.statistics import Estimate, mean
 from ui.charts import CONFIG
-from ui.learn.base import Experiment, Guess, Outcome, Report, Subject, register
+from ui.learn.base import Experiment, Guess, Outcome, Report, Subject, Told, register
 from ui.learn.charts_sensitivity import bars_chart
 from ui.learn.judging import affordable, counted, difference_text, guess_of, lost, tenths
 from ui.naming import names_of
@@ -64,6 +64,10 @@ class Sensitivity(Experiment):
     """
 
     name = "sensitivity"
+    told: ClassVar[Told] = {
+        "part": lambda one: tr("Whole layers") if one == LAYERS else tr("Heads: {layer}", layer=one)
+    }
+
     part: int = LAYERS
 
     @classmethod

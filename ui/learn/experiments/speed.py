@@ -18,7 +18,7 @@ from pruning.masks import HeadId, Mask, NeuronId
 from pruning.statistics import Estimate, percentile_interval
 from ui import theme as look
 from ui.charts import CONFIG
-from ui.learn.base import Experiment, Guess, Outcome, Report, Subject, register
+from ui.learn.base import Experiment, Guess, Outcome, Report, Subject, Told, register
 from ui.learn.charts_speed import WAYS, speed_chart
 from ui.theme import Theme
 
@@ -28,8 +28,12 @@ if TYPE_CHECKING:
     from pruning.anatomy import Anatomy
 
 BATCHES = (1, 4, 16)
-CUTS = {"heads": mark("Half of the heads"), "both": mark("Half of the heads and neurons")}
 LINK = "link"
+CUTS = {
+    "heads": mark("Half of the heads"),
+    "both": mark("Half of the heads and neurons"),
+    LINK: mark("What the link removes"),
+}
 LEAST_ROUNDS, MOST_ROUNDS, SECONDS = 6, 42, 6.0
 TOKENS = 128  # where the data's texts have no length
 RESAMPLES, WATTS, REQUESTS = 2000, 65.0, 1000
@@ -69,6 +73,7 @@ class Speed(Experiment):
     """
 
     name: ClassVar[str] = "speed"
+    told: ClassVar[Told] = {"cut": lambda one: tr(CUTS[one])}
 
     cut: str = "heads"
     batch: int = 1
@@ -82,11 +87,10 @@ class Speed(Experiment):
     @classmethod
     def choose(cls, subject: Subject) -> Self:
         cuts = ([LINK] if subject.mask else []) + [
-            cut for cut in CUTS if cut == "heads" or half_of(subject.model.anatomy, cut).neurons
+            cut for cut in ("heads", "both") if cut == "heads" or half_of(subject.model.anatomy, cut).neurons
         ]
-        labels = {**CUTS, LINK: mark("What the link removes")}
         cut = st.selectbox(
-            tr("Cut out"), cuts, format_func=lambda one: tr(labels[one]), key="lesson_speed_cut",
+            tr("Cut out"), cuts, format_func=cls.told["cut"], key="lesson_speed_cut",
             help=tr("Which heads go does not matter for the clock, only how many: every layer loses the same share"),
         )  # fmt: skip
         batch = st.segmented_control(

@@ -9,14 +9,14 @@ from typing import TYPE_CHECKING, ClassVar, Self
 import pandas as pd
 import streamlit as st
 
-from pruning.language import Later, later, listing, mark, tr
+from pruning.language import Later, later, listing, mark, tr, trn
 from pruning.masks import Mask
 from pruning.scopes import Scope
 from pruning.search.budget import Budget
 from pruning.statistics import Estimate
 from ui import theme as look
 from ui.charts import CONFIG
-from ui.learn.base import Experiment, Guess, Outcome, Report, Subject, register
+from ui.learn.base import Experiment, Guess, Outcome, Report, Subject, Told, register
 from ui.learn.charts_strategy import strategy_chart
 from ui.learn.deployments import DEPLOYMENTS, LIMITS, PLANS, STATES, Check, Deployment, Kind, checks_of, limits_text
 from ui.learn.judging import affordable, counted, difference_text, guess_of, lost
@@ -67,6 +67,7 @@ class Strategy(Experiment):
     """
 
     name: ClassVar[str] = "strategy"
+    told: ClassVar[Told] = {"deployment": lambda one: tr(DEPLOYMENTS[one].label)}
 
     deployment: str = "phone"
 
@@ -82,7 +83,7 @@ class Strategy(Experiment):
         names = [name for name, one in DEPLOYMENTS.items() if classes or not one.confirmed]
         name = st.selectbox(
             tr("Deployment"), names, index=names.index("phone"), key="lesson_strategy_deployment",
-            format_func=lambda one: tr(DEPLOYMENTS[one].label),
+            format_func=cls.told["deployment"],
             help=tr("Each has limits of its own; a small rule turns them into a strategy"),
         )  # fmt: skip
         st.caption(limits_text(DEPLOYMENTS[name], classes))
@@ -232,14 +233,17 @@ def limit_text(check: Check, classes: bool) -> str:
     return tr("{value} in loss", value=f"{check.limit:g}")
 
 
+def _gone(what: str, count: int) -> str:
+    if what == "heads":
+        return trn("{n} head goes.", "{n:,} heads go.", count)
+    if what == "neurons":
+        return trn("{n} neuron goes.", "{n:,} neurons go.", count)
+    return tr("{n}% of the weights are zero; the file is as large as before unless it is packed.", n=count)
+
+
 def sentences_of(outcome: Checked) -> list[str]:
     """What went, what was lost, and what the rows kept apart say."""
-    templates = {
-        "heads": mark("{n:,} heads go."),
-        "neurons": mark("{n:,} neurons go."),
-        "weights": mark("{n}% of the weights are zero; the file is as large as before unless it is packed."),
-    }
-    found = [tr(templates[name], n=count) for name, count in outcome.removed] or [tr("Nothing is removed.")]
+    found = [_gone(name, count) for name, count in outcome.removed] or [tr("Nothing is removed.")]
     loss = difference_text(outcome.loss, outcome.classes)
     found.append(tr("Measured on {n:,} rows it loses **{loss}**.", n=outcome.samples, loss=loss))
     if outcome.guarantee:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Self
+from typing import ClassVar, Self
 
 import pandas as pd
 import streamlit as st
@@ -16,7 +16,7 @@ from pruning.scopes import mask_of
 from pruning.statistics import Estimate
 from ui import theme as look
 from ui.charts import CONFIG
-from ui.learn.base import Experiment, Guess, Outcome, Report, Subject, register
+from ui.learn.base import Experiment, Guess, Outcome, Report, Subject, Told, register
 from ui.learn.charts_why import Left, left_chart
 from ui.learn.judging import affordable, counted, difference_text, guess_of, lost, tenths, value_of, value_text
 from ui.theme import Theme
@@ -62,6 +62,8 @@ class Why(Experiment):
     """
 
     name = "why"
+    told: ClassVar[Told] = {"share": lambda one: f"{one:.0%}", "order": lambda one: tr(ORDERS[one])}
+
     share: float = 0.4
     order: str = "gradient"
 
@@ -76,11 +78,11 @@ class Why(Experiment):
     def choose(cls, subject: Subject) -> Self:
         left, right = st.columns(2)
         share = left.select_slider(
-            tr("Heads to remove"), SHARES, cls.share, format_func=lambda one: f"{one:.0%}", key="lesson_why_share",
+            tr("Heads to remove"), SHARES, cls.share, format_func=cls.told["share"], key="lesson_why_share",
             persist_state="session", help=tr("The share of all attention heads of the model that goes."),
         )  # fmt: skip
         order = right.selectbox(
-            tr("Which go first"), list(ORDERS), format_func=lambda one: tr(ORDERS[one]), key="lesson_why_order",
+            tr("Which go first"), list(ORDERS), format_func=cls.told["order"], key="lesson_why_order",
             persist_state="session",
             help=tr("Importance is how strongly the loss on the calibration rows reacts to a head: the absolute "
                     "gradient."),
