@@ -59,7 +59,9 @@ def _model_picker() -> None:
         on_change=on_move("model", key, want_model),
         help=tr(MODEL_HELP),
     )
-    waiting = store().request_model(name).state == "loading"
+    first = "model_files_seen" not in st.session_state  # a reload of the page sees files that have changed
+    st.session_state["model_files_seen"] = True
+    waiting = store().request_model(name, retry=first and store().is_outdated(name)).state == "loading"
     st.fragment(_model_state, run_every=REFRESH_SECONDS if waiting else None)(waiting)
 
 

@@ -37,7 +37,7 @@ from ui.jobs import EXIT_SECONDS, Cache, Job, Worker
 from ui.learn.learner import Learner
 from ui.maps import Maps, Scoring, calibration_data, modified
 from ui.measuring import Measurements
-from ui.paths import source_of
+from ui.paths import source_of, stamp_of
 from ui.plans import Plans
 from ui.present.presentations import Presentations
 from ui.recoveries import Recoveries
@@ -68,6 +68,7 @@ class Loading:
     model: LoadedModel | None = None
     error: Later | None = None  # whoever reads it has a language of their own
     cost: CostModel | None = None
+    stamp: tuple[object, ...] = ()  # of its folder when it was asked for
 
     @property
     def task(self) -> str | None:
@@ -108,16 +109,26 @@ class Store:
     # Models ------------------------------------------------------------------------------------------------------
 
     def request_model(self, name: str, retry: bool = False) -> Loading:
-        """The state of a model; the first request starts to load it in the background."""
+        """The state of a model; the first request starts to load it in the background.
+
+        Args:
+            retry: Load again what has failed, or what has changed in its folder since.
+        """
         with self._lock:
             loading = self._models.pop(name, None)
-            if loading is None or (retry and loading.state == "failed"):
-                loading = Loading(name, started=time.monotonic())
+            old = loading is not None and retry and loading.state != "loading"
+            if loading is None or (old and (loading.state == "failed" or loading.stamp != stamp_of(name))):
+                loading = Loading(name, started=time.monotonic(), stamp=stamp_of(name))
                 thread = threading.Thread(target=self._load, args=(loading,), name=f"load {name}", daemon=True)
                 thread.start()
                 self._threads = [one for one in self._threads if one.is_alive()] + [thread]
             self._models[name] = loading
             return loading
+
+    def is_outdated(self, name: str) -> bool:
+        """Whether the files of a model that was loaded, or refused, are others by now."""
+        loading = self._models.get(name)
+        return loading is not None and loading.stamp != stamp_of(name)
 
     def _let_go(self) -> None:
         """At the end of the process: a thread that is killed inside torch aborts it, so all have some time together."""

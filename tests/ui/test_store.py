@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import shutil
+import time
 from pathlib import Path
 from typing import Any
 
 import pytest
+from safetensors.torch import load_file, save_file
 
 from pruning import LoadedModel, Mask, evaluate
 from pruning import evaluation as evaluation_module
@@ -38,6 +41,29 @@ def test_masks_in_a_row_are_what_they_are_alone(pages: Pages, demo: LoadedModel,
         assert found.after.metrics["accuracy"] == alone.metrics["accuracy"]
     assert store.measurements.tapes is not None
     assert 0 < store.measurements.tapes.size <= store.measurements.tapes.limit
+
+
+def test_a_folder_that_was_written_anew_is_loaded_anew_when_it_is_asked_for(bert_folder: Path, tmp_path: Path) -> None:
+    """Whoever chooses it, or reloads the page, must not be shown the weights of before."""
+    folder = Path(shutil.copytree(bert_folder, tmp_path / "model"))
+    store, name = Store(), str(folder)
+
+    def loaded(**how: bool) -> str:
+        loading = store.request_model(name, **how)
+        while loading.state == "loading":
+            time.sleep(0.01)
+        assert loading.model is not None
+        return loading.model.fingerprint
+
+    first = loaded()
+    (folder / "events.log").write_text("a log that grows")
+    assert not store.is_outdated(name)
+    weights = load_file(folder / "model.safetensors")
+    save_file({key: tensor + 0.1 for key, tensor in weights.items()}, folder / "model.safetensors", {"format": "pt"})
+    assert store.is_outdated(name)
+    assert loaded() == first, "nothing changes under a session that is at work"
+    assert loaded(retry=True) != first
+    assert not store.is_outdated(name)
 
 
 def test_a_new_process_finds_what_an_earlier_one_measured(
