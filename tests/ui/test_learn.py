@@ -516,6 +516,7 @@ def test_the_strip_stacks_equal_guesses_and_hides_the_truth() -> None:
     hidden = guesses(question, {1: "Ada"}, "dark", False).to_json()
     assert "Truth" not in hidden
     assert finding(question, False) == "The class guesses 5 points to 30 points"
+    assert finding(sums.Question("why", rows[:3]), False) == "The class guesses 5 points"
     shown = json.loads(guesses(question, {1: "Ada"}, "dark", True).to_json())
     assert shown["data"][0]["text"][0] == "Ada: 5 points"
     assert len(shown["layout"]["shapes"]) == 2

@@ -71,6 +71,8 @@ def finding(question: Question, revealed: bool) -> str:
     said = [one.guess for one in question.answers]
     if not revealed:
         low, high = amount(min(said), scale), amount(max(said), scale)
+        if low == high:
+            return tr("The class guesses {guess}", guess=low)
         return tr("The class guesses {low} to {high}", low=low, high=high)
     close = sum(one.missed_by == 0 for one in question.answers)
     answer = told(truth, scale)
