@@ -14,7 +14,8 @@ pytestmark = pytest.mark.e2e
 
 
 def values(dashboard: Dashboard) -> list[list[float]]:
-    return dashboard.figure.evaluate("figure => figure.data[0].z.map(row => [...row])")
+    hero = dashboard.page.locator(".st-key-explore_heatmap .js-plotly-plot")  # others may be drawn before it
+    return hero.evaluate("figure => figure.data[0].z.map(row => [...row])")
 
 
 def test_the_criterion_changes_the_picture(visit: Callable[..., Dashboard]) -> None:
